@@ -1,0 +1,375 @@
+//! Who may do what. Authority is a value: what acts on a tenant takes a [`TenantAccess`], and only
+//! the authorization code in this file can build one.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::{AuthFailure, Denied, Error, Result};
+use crate::id::{TenantId, UserId};
+use crate::ledger::{ActorInfo, ActorKind};
+use crate::tenant::TenantStatus;
+use crate::usage::Call;
+use crate::user::{UserRoles, UserStatus};
+
+/// What a principal is, from the least to the most powerful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Belongs to a tenant and administers nothing.
+    Member,
+    /// Administers its own tenant.
+    TenantAdmin,
+    /// Administers the platform and every tenant.
+    SuperAdmin,
+}
+
+impl Role {
+    /// The name in tokens and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::TenantAdmin => "tenant_admin",
+            Self::SuperAdmin => "super_admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Member, Self::TenantAdmin, Self::SuperAdmin]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| "must be one of member, tenant_admin, super_admin".to_owned())
+    }
+}
+
+/// What a request wants to do inside one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Look, without changing anything.
+    Read,
+    /// Change what a tenant administers itself.
+    Write,
+    /// Suspend, activate or delete the tenant: never the tenant's own business.
+    Govern,
+}
+
+/// Who a token says is calling, before the store was asked about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// What it is within that tenant.
+    pub kind: PrincipalKind,
+    /// The most powerful role its token asserts.
+    pub role: Role,
+}
+
+/// The kinds of principal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// One of the tenant's users: its row decides what the token is worth now.
+    User(UserId),
+    /// An operator of the tenant without a user row, known by the id of its token.
+    Operator(Arc<str>),
+}
+
+impl Principal {
+    /// What the store must look at to tell what this principal is worth now.
+    pub fn probe(&self) -> CallerProbe {
+        CallerProbe {
+            tenant: self.tenant,
+            user: match self.kind {
+                PrincipalKind::User(user) => Some(user),
+                PrincipalKind::Operator(_) => None,
+            },
+        }
+    }
+}
+
+/// What to look up about a caller on every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallerProbe {
+    /// The caller's tenant.
+    pub tenant: TenantId,
+    /// The caller's user row, if it must have one.
+    pub user: Option<UserId>,
+}
+
+/// What the store knows about a caller now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerState {
+    /// The state of the caller's tenant; `None` if there is no such tenant (any more).
+    pub tenant: Option<TenantStatus>,
+    /// The caller's user row, if the probe asked for one and it is there.
+    pub user: Option<CallerUser>,
+}
+
+/// What matters of a calling user's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerUser {
+    /// Only an active user may call.
+    pub status: UserStatus,
+    /// A token is worth no more than these.
+    pub roles: UserRoles,
+    /// For the audit log.
+    pub email: String,
+    /// For the audit log.
+    pub name: Option<String>,
+}
+
+/// A principal that the store has confirmed, with the request it makes.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    actor: Arc<Actor>,
+    role: Role,
+    suspended: bool,
+    call: Option<Arc<Call>>,
+}
+
+impl Caller {
+    /// Confirms a principal by what the store knows of it now.
+    ///
+    /// # Errors
+    /// [`AuthFailure::Revoked`] if its tenant is gone, or its user is gone or may not sign in. A
+    /// user who has lost a role is still known, and may less.
+    pub fn admit(
+        principal: &Principal,
+        state: &CallerState,
+        ip: Option<IpAddr>,
+        call: Option<Arc<Call>>,
+    ) -> Result<Self> {
+        let revoked = || Error::Unauthenticated(AuthFailure::Revoked);
+        let tenant_status = state.tenant.ok_or_else(revoked)?;
+        let mut role = principal.role;
+        let (kind, id, info) = match (&principal.kind, &state.user) {
+            (PrincipalKind::User(id), Some(user)) => {
+                if user.status != UserStatus::Active {
+                    return Err(revoked());
+                }
+                role = role.min(user.role_in(principal.tenant));
+                let info = ActorInfo {
+                    name: user.name.clone(),
+                    email: Some(user.email.clone()),
+                    ip_address: ip,
+                };
+                (ActorKind::User, id.to_string(), info)
+            }
+            (PrincipalKind::User(_), None) => return Err(revoked()),
+            (PrincipalKind::Operator(token), _) => {
+                let info = ActorInfo { ip_address: ip, ..ActorInfo::default() };
+                (ActorKind::Operator, token.to_string(), info)
+            }
+        };
+        Ok(Self {
+            actor: Arc::new(Actor { tenant: principal.tenant, kind, id, info }),
+            role,
+            suspended: tenant_status == TenantStatus::Suspended,
+            call,
+        })
+    }
+
+    /// The tenant the caller belongs to.
+    pub fn tenant(&self) -> TenantId {
+        self.actor.tenant
+    }
+
+    /// Authority over one tenant.
+    ///
+    /// `acting_in` is the tenant that `x-tenantid` names, `target` the one that the request is
+    /// about.
+    ///
+    /// # Errors
+    /// [`Denied`] without the role, for a tenant that is not the caller's, or for a change by a
+    /// principal of a suspended tenant.
+    pub fn authorize(
+        &self,
+        acting_in: TenantId,
+        target: TenantId,
+        permission: Permission,
+    ) -> Result<TenantAccess> {
+        let own = self.actor.tenant;
+        let allowed = match self.role {
+            Role::SuperAdmin => acting_in == own || acting_in == target,
+            Role::TenantAdmin => {
+                acting_in == own && target == own && permission != Permission::Govern
+            }
+            Role::Member => false,
+        };
+        if !allowed {
+            return Err(Error::Denied(Denied::InsufficientPermissions));
+        }
+        if self.suspended && self.role != Role::SuperAdmin && permission != Permission::Read {
+            return Err(Error::Denied(Denied::TenantSuspended));
+        }
+        Ok(TenantAccess {
+            tenant: target,
+            role: self.role,
+            actor: Arc::clone(&self.actor),
+            call: self.call.clone(),
+        })
+    }
+
+    /// Authority over the platform: the list of tenants, and making new ones.
+    ///
+    /// # Errors
+    /// [`Denied`] for everybody but a super admin.
+    pub fn authorize_platform(&self) -> Result<PlatformAccess> {
+        if self.role == Role::SuperAdmin {
+            Ok(PlatformAccess { actor: Arc::clone(&self.actor), call: self.call.clone() })
+        } else {
+            Err(Error::Denied(Denied::InsufficientPermissions))
+        }
+    }
+}
+
+impl CallerUser {
+    /// The most that a token of this user is worth. Those who administer the platform's own
+    /// tenant are the ones who may be super admins.
+    fn role_in(&self, tenant: TenantId) -> Role {
+        match (self.roles.tenant_admin, tenant == TenantId::PLATFORM) {
+            (true, true) => Role::SuperAdmin,
+            (true, false) => Role::TenantAdmin,
+            (false, _) => Role::Member,
+        }
+    }
+}
+
+/// Who does something, as the audit log tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The tenant the actor belongs to.
+    pub tenant: TenantId,
+    /// What it is.
+    pub kind: ActorKind,
+    /// Its id: a user's, a token's, or the name of a part of Tenantry.
+    pub id: String,
+    /// What is personal about it.
+    pub info: ActorInfo,
+}
+
+/// Authority over one tenant. To hold one is to be allowed.
+#[derive(Debug, Clone)]
+pub struct TenantAccess {
+    tenant: TenantId,
+    role: Role,
+    actor: Arc<Actor>,
+    call: Option<Arc<Call>>,
+}
+
+impl TenantAccess {
+    /// Authority of whoever holds the data directory: the command line, the settler.
+    pub fn local(tenant: TenantId, kind: ActorKind, id: &str) -> Self {
+        Self { tenant, role: Role::SuperAdmin, actor: local_actor(kind, id), call: None }
+    }
+
+    /// The tenant it is about.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The role it was given for: nobody grants more than they have.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether the actor is one of the tenant's own principals, whose changes are its activity.
+    pub fn is_own(&self) -> bool {
+        self.actor.tenant == self.tenant && self.actor.kind.is_principal()
+    }
+
+    /// The call to count in the transaction of the change: only a call of the same tenant, since
+    /// a transaction stays within one tenant.
+    pub fn call(&self) -> Option<&Call> {
+        self.call.as_deref().filter(|call| call.tenant == self.tenant)
+    }
+}
+
+/// Authority over the platform as a whole.
+#[derive(Debug, Clone)]
+pub struct PlatformAccess {
+    actor: Arc<Actor>,
+    call: Option<Arc<Call>>,
+}
+
+impl PlatformAccess {
+    /// Authority of whoever holds the data directory.
+    pub fn local(kind: ActorKind, id: &str) -> Self {
+        Self { actor: local_actor(kind, id), call: None }
+    }
+
+    /// Authority over one tenant, which a super admin has over each.
+    pub fn tenant(&self, tenant: TenantId) -> TenantAccess {
+        TenantAccess {
+            tenant,
+            role: Role::SuperAdmin,
+            actor: Arc::clone(&self.actor),
+            call: self.call.clone(),
+        }
+    }
+}
+
+fn local_actor(kind: ActorKind, id: &str) -> Arc<Actor> {
+    Arc::new(Actor {
+        tenant: TenantId::PLATFORM,
+        kind,
+        id: id.to_owned(),
+        info: ActorInfo::default(),
+    })
+}
+
+/// Something read from the store together with the caller's state, before anyone could decide
+/// whether the caller may see it. Only authority over the same tenant opens it.
+#[derive(Debug)]
+pub struct Guarded<T> {
+    tenant: TenantId,
+    value: T,
+}
+
+impl<T> Guarded<T> {
+    /// Closes a value of one tenant.
+    pub fn new(tenant: TenantId, value: T) -> Self {
+        Self { tenant, value }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`Denied::InsufficientPermissions`] if the authority is over another tenant.
+    pub fn open(self, access: &TenantAccess) -> Result<T> {
+        if self.tenant == access.tenant {
+            Ok(self.value)
+        } else {
+            Err(Error::Denied(Denied::InsufficientPermissions))
+        }
+    }
+}
+
+/// The claims of a token that Tenantry's own realm issues, before it is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenGrant {
+    /// Whose token it is.
+    pub principal: Principal,
+    /// From when on it is valid.
+    pub issued_at: Timestamp,
+    /// From this instant on it is not.
+    pub expires_at: Timestamp,
+}

@@ -1,0 +1,162 @@
+//! The vocabulary of the ledger: what happens, to what, and by whom.
+
+use crate::counts::ExpiringKind;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable name, as stored and shown.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| {
+                    let names: Vec<_> = Self::ALL.iter().map(|word| word.as_str()).collect();
+                    format!("must be one of {}", names.join(", "))
+                })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// What happened.
+    Action {
+        /// A tenant came to be.
+        TenantCreated = "TENANT_CREATED",
+        /// A tenant's properties changed.
+        TenantUpdated = "TENANT_UPDATED",
+        /// A tenant was suspended.
+        TenantSuspended = "TENANT_SUSPENDED",
+        /// A suspended tenant was activated again.
+        TenantActivated = "TENANT_ACTIVATED",
+        /// A tenant was deleted. Its ledger ends here.
+        TenantDeleted = "TENANT_DELETED",
+        /// A user was made.
+        UserCreated = "USER_CREATED",
+        /// A user's properties changed.
+        UserUpdated = "USER_UPDATED",
+        /// A user was removed.
+        UserDeleted = "USER_DELETED",
+        /// An API key was made.
+        ApiKeyCreated = "API_KEY_CREATED",
+        /// An API key was revoked.
+        ApiKeyRevoked = "API_KEY_REVOKED",
+        /// Time passed, and API keys expired.
+        ApiKeyExpired = "API_KEY_EXPIRED",
+        /// An OAuth client was made.
+        OauthClientCreated = "OAUTH_CLIENT_CREATED",
+        /// An OAuth client's properties changed.
+        OauthClientUpdated = "OAUTH_CLIENT_UPDATED",
+        /// An OAuth client was removed.
+        OauthClientDeleted = "OAUTH_CLIENT_DELETED",
+        /// A credential was put into the vault.
+        CredentialCreated = "CREDENTIAL_CREATED",
+        /// A credential's properties or secret changed.
+        CredentialUpdated = "CREDENTIAL_UPDATED",
+        /// A credential was removed.
+        CredentialDeleted = "CREDENTIAL_DELETED",
+        /// A credential's secret was shown to somebody.
+        CredentialRevealed = "CREDENTIAL_REVEALED",
+        /// Time passed, and credentials expired.
+        CredentialExpired = "CREDENTIAL_EXPIRED",
+        /// A token was issued at the command line.
+        TokenIssued = "TOKEN_ISSUED",
+    }
+}
+
+impl Action {
+    /// The part of the administration it belongs to.
+    pub const fn category(self) -> &'static str {
+        self.resource().as_str()
+    }
+
+    /// The kind of thing it happens to.
+    pub const fn resource(self) -> ResourceKind {
+        match self {
+            Self::TenantCreated
+            | Self::TenantUpdated
+            | Self::TenantSuspended
+            | Self::TenantActivated
+            | Self::TenantDeleted => ResourceKind::Tenant,
+            Self::UserCreated | Self::UserUpdated | Self::UserDeleted => ResourceKind::User,
+            Self::ApiKeyCreated | Self::ApiKeyRevoked | Self::ApiKeyExpired => ResourceKind::ApiKey,
+            Self::OauthClientCreated | Self::OauthClientUpdated | Self::OauthClientDeleted => {
+                ResourceKind::OauthClient
+            }
+            Self::CredentialCreated
+            | Self::CredentialUpdated
+            | Self::CredentialDeleted
+            | Self::CredentialRevealed
+            | Self::CredentialExpired => ResourceKind::Credential,
+            Self::TokenIssued => ResourceKind::Token,
+        }
+    }
+}
+
+impl From<ExpiringKind> for Action {
+    fn from(kind: ExpiringKind) -> Self {
+        match kind {
+            ExpiringKind::Credential => Self::CredentialExpired,
+            ExpiringKind::ApiKey => Self::ApiKeyExpired,
+        }
+    }
+}
+
+words! {
+    /// The kinds of thing that an entry can be about.
+    ResourceKind {
+        /// A tenant.
+        Tenant = "tenant",
+        /// A user.
+        User = "user",
+        /// An API key.
+        ApiKey = "api_key",
+        /// An OAuth client.
+        OauthClient = "oauth_client",
+        /// A credential of the vault.
+        Credential = "credential",
+        /// A token of the built-in realm.
+        Token = "token",
+    }
+}
+
+words! {
+    /// The kinds of thing that act.
+    ActorKind {
+        /// A user.
+        User = "user",
+        /// An operator without a user row, known by its token.
+        Operator = "operator",
+        /// The command line, by whoever holds the data.
+        CommandLine = "command_line",
+        /// Tenantry itself: the clock, a migration.
+        System = "system",
+    }
+}
+
+impl ActorKind {
+    /// Whether it is somebody who calls, rather than a part of Tenantry.
+    pub const fn is_principal(self) -> bool {
+        matches!(self, Self::User | Self::Operator)
+    }
+}

@@ -1,0 +1,181 @@
+//! The one error type of the use cases. `web` alone turns it into a status.
+
+use std::fmt;
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// The field as the caller knows it: `email`, `subscription.expiresAt`, `limit`.
+    pub field: String,
+    /// What would be right, continuing the field's name: "must be a UUID".
+    pub problem: String,
+}
+
+/// The things a request can name and that can be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// A tenant.
+    Tenant,
+    /// A user.
+    User,
+    /// An API key.
+    ApiKey,
+    /// An OAuth client.
+    OauthClient,
+    /// A credential.
+    Credential,
+}
+
+/// What a request collides with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// The tenant's id is taken, or was used before.
+    TenantId,
+    /// Another user of the tenant has this e-mail.
+    Email,
+    /// Another user of the tenant has this external id.
+    ExternalId,
+    /// The API key is revoked already.
+    AlreadyRevoked,
+}
+
+/// Why a valid caller may not do what it asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// The caller lacks the role, or names a tenant that is not its own.
+    InsufficientPermissions,
+    /// The caller's tenant is suspended and the request would change something.
+    TenantSuspended,
+    /// The platform's own tenant can be neither suspended nor deleted.
+    PlatformProtected,
+}
+
+/// Why a token was not accepted. For logs and metrics; a caller never learns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuthFailure {
+    /// No bearer token was sent.
+    Missing,
+    /// More than one kind of credential, or several `Authorization` headers.
+    Ambiguous,
+    /// Not a token of the form that realms issue.
+    Malformed,
+    /// The realm named, or the token's issuer, is not known, or they differ.
+    UnknownRealm,
+    /// No key of the realm made the signature.
+    UnknownKey,
+    /// The signature does not match.
+    BadSignature,
+    /// A claim is absent or not what it must be.
+    BadClaims,
+    /// The token is for another audience.
+    WrongAudience,
+    /// The token has expired.
+    Expired,
+    /// The token is not valid yet.
+    NotYetValid,
+    /// The principal is gone, or may not act now.
+    Revoked,
+}
+
+impl AuthFailure {
+    /// A stable name for a metric's label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Ambiguous => "ambiguous",
+            Self::Malformed => "malformed",
+            Self::UnknownRealm => "unknown_realm",
+            Self::UnknownKey => "unknown_key",
+            Self::BadSignature => "bad_signature",
+            Self::BadClaims => "bad_claims",
+            Self::WrongAudience => "wrong_audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Everything a use case can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller is not known.
+    #[error("authentication failed: {}", .0.as_str())]
+    Unauthenticated(AuthFailure),
+    /// A tenant id of the request, in the named place, is missing or not a UUID.
+    #[error("{0} must be a UUID")]
+    InvalidTenantId(&'static str),
+    /// The request cannot be read at all.
+    #[error("malformed request: {0}")]
+    Malformed(String),
+    /// The caller is known and may not.
+    #[error("denied: {0:?}")]
+    Denied(Denied),
+    /// What the request names is not there.
+    #[error("not found: {0:?}")]
+    NotFound(Missing),
+    /// The request collides with what is there.
+    #[error("conflict: {0:?}")]
+    Conflict(Conflict),
+    /// The request can be read and breaks rules; every offending field is named.
+    #[error("invalid: {}", Fields(.0))]
+    Invalid(Vec<FieldError>),
+    /// The store cannot answer now and may be able to soon; nothing was changed.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// Anything unexpected. The text is for the log, never for the caller.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// The result of a use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// One offending field.
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), problem: problem.into() }])
+    }
+
+    /// Anything unexpected, for the log.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+}
+
+struct Fields<'a>(&'a [FieldError]);
+
+impl fmt::Display for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, error) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "; " };
+            write!(f, "{separator}{} {}", error.field, error.problem)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects what is wrong with a request, so that one answer names every offending field.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<FieldError>);
+
+impl Problems {
+    /// Notes that a field is wrong.
+    pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(FieldError { field: field.into(), problem: problem.into() });
+    }
+
+    /// The value, or `None` and a note about the field.
+    pub fn take<T, E: fmt::Display>(
+        &mut self,
+        field: &str,
+        result: std::result::Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|problem| self.add(field, problem.to_string())).ok()
+    }
+
+    /// Fails with everything that was noted, if anything was.
+    pub fn check(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+}

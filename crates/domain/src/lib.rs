@@ -1,0 +1,21 @@
+//! What Tenantry counts, and how: types and rules without I/O.
+
+pub mod access;
+mod action;
+pub mod api_key;
+pub mod clock;
+pub mod counts;
+pub mod credential;
+pub mod entropy;
+pub mod error;
+pub mod id;
+pub mod ledger;
+pub mod oauth_client;
+pub mod page;
+pub mod patch;
+pub mod scope;
+pub mod stats;
+pub mod tenant;
+pub mod text;
+pub mod usage;
+pub mod user;

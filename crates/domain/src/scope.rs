@@ -1,0 +1,78 @@
+//! What keys and clients may do, in place of roles.
+
+use serde::Serialize;
+
+use crate::action::words;
+
+words! {
+    /// One thing that an API key or an OAuth client may do within its own tenant. `*:write`
+    /// includes `*:read`.
+    Scope {
+        /// Read the statistics.
+        StatsRead = "stats:read",
+        /// Read users.
+        UsersRead = "users:read",
+        /// Change users.
+        UsersWrite = "users:write",
+        /// Read API keys.
+        KeysRead = "keys:read",
+        /// Change API keys.
+        KeysWrite = "keys:write",
+        /// Read OAuth clients.
+        ClientsRead = "clients:read",
+        /// Change OAuth clients.
+        ClientsWrite = "clients:write",
+        /// Read credentials, without their secrets.
+        CredentialsRead = "credentials:read",
+        /// Change credentials.
+        CredentialsWrite = "credentials:write",
+        /// Read the secrets of credentials.
+        CredentialsReveal = "credentials:reveal",
+        /// Read the tenant.
+        TenantRead = "tenant:read",
+        /// Change the tenant.
+        TenantWrite = "tenant:write",
+        /// Read the audit log.
+        AuditRead = "audit:read",
+        /// Read usage.
+        UsageRead = "usage:read",
+        /// Report usage.
+        UsageWrite = "usage:write",
+        /// Report usage of any tenant; for keys of the platform's tenant alone.
+        UsageWriteAny = "usage:write:any",
+    }
+}
+
+/// A set of scopes, each named once, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Scopes(Vec<Scope>);
+
+impl Scopes {
+    /// Reads a set of scopes.
+    ///
+    /// # Errors
+    /// What would be right, to follow the field's name.
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut scopes = Vec::new();
+        for name in names {
+            let scope: Scope = name.parse()?;
+            if scopes.contains(&scope) {
+                return Err("must not name a scope twice".to_owned());
+            }
+            scopes.push(scope);
+        }
+        Ok(Self(scopes))
+    }
+
+    /// The scopes.
+    pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The names, separated by spaces (RFC 6749, section 3.3), as a store keeps them.
+    pub fn to_line(&self) -> String {
+        let names: Vec<_> = self.0.iter().map(|scope| scope.as_str()).collect();
+        names.join(" ")
+    }
+}

@@ -1,0 +1,158 @@
+//! Text that people and programs give: bounded, on one line, without characters that deceive.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Characters that show nothing or reorder what is shown around them (Unicode TR 36): with them,
+/// two names can look the same and be different, or a name can look like something else.
+fn deceives(character: char) -> bool {
+    matches!(character,
+        '\u{00ad}' | '\u{061c}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Reads one line of text with at least one and at most `max` characters.
+///
+/// # Errors
+/// What would be right, to follow the field's name.
+pub fn line(text: &str, max: usize) -> Result<String, String> {
+    if text.trim() != text || text.is_empty() || text.chars().count() > max {
+        return Err(format!("must have 1 to {max} characters and no space at either end"));
+    }
+    if text.chars().any(|character| character.is_control() || deceives(character)) {
+        return Err("must not contain control, invisible or text-direction characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A name of 1 to 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+impl Name {
+    /// The most characters it may have.
+    pub const MAX: usize = 200;
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// What would be right, to follow the field's name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        line(text, Self::MAX).map(Self)
+    }
+
+    /// A name that a store kept.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An e-mail address of at most 254 characters (RFC 5321). It is kept as given and compared
+/// without regard to case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// The most characters it may have.
+    pub const MAX: usize = 254;
+
+    /// Reads an address: one `@`, something before it, and a domain after it. Whether mail
+    /// arrives there only mail can tell.
+    ///
+    /// # Errors
+    /// What would be right, to follow the field's name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = line(text, Self::MAX)?;
+        let wrong = || "must be an e-mail address such as ann@example.com".to_owned();
+        let (local, domain) = text.rsplit_once('@').ok_or_else(wrong)?;
+        let local_ok = !local.is_empty()
+            && local.len() <= 64
+            && !local.starts_with('.')
+            && !local.ends_with('.')
+            && !local.contains("..")
+            && !local.chars().any(|c| c.is_whitespace() || "@,;:<>()[]\\\"".contains(c));
+        let label_ok = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        };
+        if local_ok && domain.split('.').all(label_ok) { Ok(Self(text)) } else { Err(wrong()) }
+    }
+
+    /// An address that a store kept.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The address as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is unique in a tenant: the address without regard to case.
+    pub fn key(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_at_the_edges() {
+        assert!(Name::parse(&"x".repeat(200)).is_ok());
+        assert!(Name::parse("Ærøskøbing 東京 👩‍💻".replace('\u{200d}', "").as_str()).is_ok());
+        for bad in ["", " a", "a ", "a\0b", "a\nb", "a\u{202e}b", "a\u{200b}b", &"x".repeat(201)] {
+            assert!(Name::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_at_the_edges() {
+        for good in
+            ["ann@example.com", "o'neil+tag@sub.example.co", "a@localhost", "用户@例子.世界"]
+        {
+            assert!(Email::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "ann",
+            "@example.com",
+            "ann@",
+            "ann@ex ample.com",
+            "a@b@c",
+            "ann@-x.com",
+            "ann@example..com",
+            "a..b@example.com",
+            "Ann <ann@example.com>",
+            "a\0@example.com",
+        ] {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(Email::parse("Ann@Example.COM").unwrap().key(), "ann@example.com");
+    }
+}

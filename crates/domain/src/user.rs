@@ -1,0 +1,211 @@
+//! A user of a tenant.
+
+use serde::Serialize;
+
+use crate::action::words;
+use crate::clock::Timestamp;
+use crate::counts::{Counts, UserFacts};
+use crate::id::UserId;
+use crate::patch::Patch;
+use crate::text::{Email, Name};
+
+words! {
+    /// Whether a user can sign in.
+    UserStatus {
+        /// Can.
+        Active = "active",
+        /// Cannot, by an administrator's word.
+        Disabled = "disabled",
+        /// Cannot, by an administrator's word, until it is taken back.
+        Locked = "locked",
+        /// Cannot yet: invited and not accepted.
+        Invited = "invited",
+    }
+}
+
+/// The roles a user holds in its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UserRoles {
+    /// Administers the tenant.
+    pub tenant_admin: bool,
+    /// Belongs to it.
+    pub member: bool,
+}
+
+impl UserRoles {
+    /// The roles' names, in their fixed order.
+    pub fn names(self) -> Vec<&'static str> {
+        [(self.tenant_admin, "tenant_admin"), (self.member, "member")]
+            .into_iter()
+            .filter_map(|(held, name)| held.then_some(name))
+            .collect()
+    }
+
+    /// Reads a set of roles.
+    ///
+    /// # Errors
+    /// What would be right, to follow the field's name.
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut roles = Self::default();
+        for name in names {
+            let held = match name {
+                "tenant_admin" => &mut roles.tenant_admin,
+                "member" => &mut roles.member,
+                _ => return Err("must be a list of tenant_admin, member".to_owned()),
+            };
+            if std::mem::replace(held, true) {
+                return Err("must not name a role twice".to_owned());
+            }
+        }
+        Ok(roles)
+    }
+}
+
+impl Serialize for UserRoles {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.names().serialize(serializer)
+    }
+}
+
+/// Who a person is in an external realm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExternalId {
+    /// The realm's name.
+    pub realm: String,
+    /// The person's `sub` there.
+    pub subject: String,
+}
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Who it is in an external realm, if it comes from one.
+    pub external_id: Option<ExternalId>,
+    /// Unique in the tenant, without regard to case.
+    pub email: Email,
+    /// What to call the person.
+    pub name: Option<Name>,
+    /// Whether it can sign in.
+    pub status: UserStatus,
+    /// What it may do.
+    pub roles: UserRoles,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it last signed in.
+    pub last_login_at: Option<Timestamp>,
+}
+
+impl User {
+    /// What matters of it for the counts.
+    pub fn facts(&self) -> UserFacts {
+        UserFacts { active: self.status == UserStatus::Active, admin: self.roles.tenant_admin }
+    }
+}
+
+/// A user to be made.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is the field of `User` of the same name")]
+pub struct NewUser {
+    pub id: UserId,
+    pub external_id: Option<ExternalId>,
+    pub email: Email,
+    pub name: Option<Name>,
+    pub status: UserStatus,
+    pub roles: UserRoles,
+    /// The hash of the password, if it has one: a PHC string.
+    pub password_hash: Option<String>,
+}
+
+impl NewUser {
+    /// The user, made at `at`.
+    pub fn into_user(self, at: Timestamp) -> User {
+        User {
+            id: self.id,
+            external_id: self.external_id,
+            email: self.email,
+            name: self.name,
+            status: self.status,
+            roles: self.roles,
+            created_at: at,
+            updated_at: at,
+            last_login_at: None,
+        }
+    }
+}
+
+/// A change of a user.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is the field of `User` of the same name")]
+pub struct UserPatch {
+    pub external_id: Patch<ExternalId>,
+    pub email: Option<Email>,
+    pub name: Patch<Name>,
+    pub status: Option<UserStatus>,
+    pub roles: Option<UserRoles>,
+}
+
+impl UserPatch {
+    /// The user after the change.
+    pub fn apply(self, before: &User, at: Timestamp) -> User {
+        let mut user = before.clone();
+        self.external_id.apply(&mut user.external_id);
+        self.name.apply(&mut user.name);
+        user.email = self.email.unwrap_or(user.email);
+        user.status = self.status.unwrap_or(user.status);
+        user.roles = self.roles.unwrap_or(user.roles);
+        if user != *before {
+            user.updated_at = at;
+        }
+        user
+    }
+}
+
+/// Which statuses to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserStatusFilter {
+    /// This one.
+    Is(UserStatus),
+    /// Every one but active.
+    Inactive,
+}
+
+/// Which users to list.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// Those in such a state.
+    pub status: Option<UserStatusFilter>,
+    /// Those who hold this role.
+    pub role: Option<UserRole>,
+    /// Those whose e-mail or name contains this, without regard to case.
+    pub q: Option<String>,
+}
+
+words! {
+    /// A role a user can hold.
+    UserRole {
+        /// Administers the tenant.
+        TenantAdmin = "tenant_admin",
+        /// Belongs to it.
+        Member = "member",
+    }
+}
+
+impl UserFilter {
+    /// The total of the list, where the counts know it.
+    pub fn counted(&self, counts: &Counts) -> Option<u64> {
+        match (self.status, self.role, &self.q) {
+            (None, None, None) => Some(counts.users()),
+            (Some(UserStatusFilter::Is(UserStatus::Active)), None, None) => {
+                Some(counts.users_active)
+            }
+            (Some(UserStatusFilter::Inactive), None, None) => Some(counts.users_inactive),
+            (None, Some(UserRole::TenantAdmin), None) => Some(counts.admins),
+            _ => None,
+        }
+    }
+}

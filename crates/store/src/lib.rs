@@ -1,0 +1,396 @@
+//! The port between the use cases and a database.
+//!
+//! One method is one use case and one transaction: exactness needs the row, the ledger and the
+//! counts together. Every store behaves as the suite in `conformance` says, faults included: the
+//! same fault is the same [`Error`](tenantry_domain::error::Error) from every store.
+//!
+//! A store reads the clock it was made with, under the lock of the tenant that it changes, so that
+//! the order of a ledger's entries is the order of their instants.
+
+use async_trait::async_trait;
+use tenantry_domain::access::{CallerProbe, CallerState, Guarded, PlatformAccess, TenantAccess};
+use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, NewApiKey};
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::counts::Counts;
+use tenantry_domain::credential::{
+    Credential, CredentialFilter, CredentialPatch, IntegrationId, NewCredential, Sealed,
+};
+use tenantry_domain::error::Result;
+use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
+use tenantry_domain::ledger::{Action, Entry, Head};
+use tenantry_domain::oauth_client::{
+    NewOauthClient, OauthClient, OauthClientFilter, OauthClientPatch,
+};
+use tenantry_domain::page::{Page, PageRequest};
+use tenantry_domain::stats::Statistics;
+use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
+use tenantry_domain::usage::{Bytes, CallCount, UsageEvent, UsageOutcome};
+use tenantry_domain::user::{NewUser, User, UserFilter, UserPatch};
+
+pub mod conformance;
+pub mod verify;
+
+/// A database, as the use cases see it.
+pub trait Store:
+    Installation
+    + Statistician
+    + Tenants
+    + Users
+    + ApiKeys
+    + OauthClients
+    + Credentials
+    + AuditLog
+    + Usage
+    + Expiries
+    + Recounts
+{
+}
+
+impl<T> Store for T where
+    T: Installation
+        + Statistician
+        + Tenants
+        + Users
+        + ApiKeys
+        + OauthClients
+        + Credentials
+        + AuditLog
+        + Usage
+        + Expiries
+        + Recounts
+{
+}
+
+/// A signing key of the built-in realm, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSigningKey {
+    /// The key's id, the `kid` of its tokens.
+    pub kid: String,
+    /// Its algorithm, as JOSE names it.
+    pub algorithm: String,
+    /// The private key under the master key.
+    pub sealed: Sealed,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What there is once for all tenants.
+#[async_trait]
+pub trait Installation: Send + Sync {
+    /// Whether the store can read and write now.
+    async fn ping(&self) -> Result<()>;
+
+    /// Binds the installation to a master key by that key's id, unless it is bound already.
+    /// Answers the id it is bound to.
+    async fn bind_master_key(&self, key_id: &str) -> Result<String>;
+
+    /// The id of the master key the installation is bound to, if it is.
+    async fn master_key_id(&self) -> Result<Option<String>>;
+
+    /// The signing keys, oldest first.
+    async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>>;
+
+    /// Keeps a first signing key. Does nothing if there is one: of two processes that start at
+    /// once, one is first.
+    async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<()>;
+}
+
+/// The hot path: who calls, and the numbers.
+#[async_trait]
+pub trait Statistician: Send + Sync {
+    /// What a caller is worth now.
+    async fn caller_state(&self, probe: &CallerProbe) -> Result<CallerState>;
+
+    /// What a caller is worth now and a tenant's statistics, in one trip and from one snapshot.
+    /// `None` for a tenant that does not exist. Nobody can open them before the caller's state
+    /// was judged.
+    async fn statistics(
+        &self,
+        probe: &CallerProbe,
+        tenant: TenantId,
+    ) -> Result<(CallerState, Guarded<Option<Statistics>>)>;
+
+    /// The counts as they were at an instant that is not in the future; `None` before the tenant
+    /// was made.
+    async fn counts_at(&self, access: &TenantAccess, at: Timestamp) -> Result<Option<Counts>>;
+}
+
+/// Tenants.
+#[async_trait]
+pub trait Tenants: Send + Sync {
+    /// Makes a tenant. [`Conflict::TenantId`](tenantry_domain::error::Conflict) if its id is
+    /// taken or was ever used.
+    async fn create_tenant(&self, access: &PlatformAccess, new: NewTenant) -> Result<Tenant>;
+
+    /// The tenant.
+    async fn tenant(&self, access: &TenantAccess) -> Result<Tenant>;
+
+    /// A page of the tenants.
+    async fn list_tenants(
+        &self,
+        access: &PlatformAccess,
+        filter: &TenantFilter,
+        page: PageRequest,
+    ) -> Result<Page<Tenant>>;
+
+    /// Changes the tenant.
+    async fn update_tenant(&self, access: &TenantAccess, patch: TenantPatch) -> Result<Tenant>;
+
+    /// Suspends, activates or deletes the tenant. A deleted one is gone at once; its ledger stays
+    /// and its id is never used again. Answers the tenant as it is then, or was.
+    async fn govern_tenant(&self, access: &TenantAccess, act: Governance) -> Result<Tenant>;
+}
+
+/// Users.
+#[async_trait]
+pub trait Users: Send + Sync {
+    /// Makes a user.
+    async fn create_user(&self, access: &TenantAccess, new: NewUser) -> Result<User>;
+
+    /// A user.
+    async fn user(&self, access: &TenantAccess, id: UserId) -> Result<User>;
+
+    /// A page of the users.
+    async fn list_users(
+        &self,
+        access: &TenantAccess,
+        filter: &UserFilter,
+        page: PageRequest,
+    ) -> Result<Page<User>>;
+
+    /// Changes a user.
+    async fn update_user(
+        &self,
+        access: &TenantAccess,
+        id: UserId,
+        patch: UserPatch,
+    ) -> Result<User>;
+
+    /// Removes a user; answers what it was.
+    async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<User>;
+}
+
+/// API keys.
+#[async_trait]
+pub trait ApiKeys: Send + Sync {
+    /// Makes an API key.
+    async fn create_api_key(&self, access: &TenantAccess, new: NewApiKey) -> Result<ApiKey>;
+
+    /// An API key.
+    async fn api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKey>;
+
+    /// A page of the API keys.
+    async fn list_api_keys(
+        &self,
+        access: &TenantAccess,
+        filter: ApiKeyFilter,
+        page: PageRequest,
+    ) -> Result<Page<ApiKey>>;
+
+    /// Revokes an API key, for good.
+    /// [`Conflict::AlreadyRevoked`](tenantry_domain::error::Conflict) the second time.
+    async fn revoke_api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKey>;
+}
+
+/// OAuth clients.
+#[async_trait]
+pub trait OauthClients: Send + Sync {
+    /// Makes an OAuth client.
+    async fn create_oauth_client(
+        &self,
+        access: &TenantAccess,
+        new: NewOauthClient,
+    ) -> Result<OauthClient>;
+
+    /// An OAuth client.
+    async fn oauth_client(&self, access: &TenantAccess, id: OauthClientId) -> Result<OauthClient>;
+
+    /// A page of the OAuth clients.
+    async fn list_oauth_clients(
+        &self,
+        access: &TenantAccess,
+        filter: OauthClientFilter,
+        page: PageRequest,
+    ) -> Result<Page<OauthClient>>;
+
+    /// Changes an OAuth client.
+    async fn update_oauth_client(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+        patch: OauthClientPatch,
+    ) -> Result<OauthClient>;
+
+    /// Removes an OAuth client; answers what it was.
+    async fn delete_oauth_client(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+    ) -> Result<OauthClient>;
+}
+
+/// Credentials. Each is named by its integration and its id; both must match.
+#[async_trait]
+pub trait Credentials: Send + Sync {
+    /// Puts a credential into the vault.
+    async fn create_credential(
+        &self,
+        access: &TenantAccess,
+        new: NewCredential,
+    ) -> Result<Credential>;
+
+    /// A credential without its secret.
+    async fn credential(
+        &self,
+        access: &TenantAccess,
+        integration: &IntegrationId,
+        id: CredentialId,
+    ) -> Result<Credential>;
+
+    /// A page of the credentials.
+    async fn list_credentials(
+        &self,
+        access: &TenantAccess,
+        filter: &CredentialFilter,
+        page: PageRequest,
+    ) -> Result<Page<Credential>>;
+
+    /// Changes a credential.
+    async fn update_credential(
+        &self,
+        access: &TenantAccess,
+        integration: &IntegrationId,
+        id: CredentialId,
+        patch: CredentialPatch,
+    ) -> Result<Credential>;
+
+    /// Removes a credential; answers what it was.
+    async fn delete_credential(
+        &self,
+        access: &TenantAccess,
+        integration: &IntegrationId,
+        id: CredentialId,
+    ) -> Result<Credential>;
+
+    /// A credential's secret, still sealed, and an entry in the ledger that says so.
+    async fn reveal_credential(
+        &self,
+        access: &TenantAccess,
+        integration: &IntegrationId,
+        id: CredentialId,
+    ) -> Result<(Credential, Sealed)>;
+}
+
+/// Which entries of a ledger to list.
+#[derive(Debug, Clone, Default)]
+pub struct EntryFilter {
+    /// Those that say this happened.
+    pub action: Option<Action>,
+    /// Those by this actor.
+    pub actor_id: Option<String>,
+    /// Those not before this instant.
+    pub from: Option<Timestamp>,
+    /// Those before this instant.
+    pub to: Option<Timestamp>,
+}
+
+/// Something worth an entry that changes no row.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// What happened.
+    pub action: Action,
+    /// What it happened to.
+    pub resource_id: String,
+    /// What else is worth knowing; never a secret.
+    pub details: serde_json::Value,
+}
+
+/// The ledger, as the audit log.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// Entries of the tenant's ledger, newest first.
+    async fn list_entries(
+        &self,
+        access: &TenantAccess,
+        filter: &EntryFilter,
+        limit: u32,
+        offset: u64,
+    ) -> Result<Page<Entry>>;
+
+    /// Appends an entry that changes no row.
+    async fn record(&self, access: &TenantAccess, note: Note) -> Result<Entry>;
+}
+
+/// Calls and storage.
+#[async_trait]
+pub trait Usage: Send + Sync {
+    /// Counts calls. They survive the death of the process; a power cut may lose the last ones.
+    async fn count_calls(&self, calls: Vec<CallCount>) -> Result<()>;
+
+    /// Counts usage that another service reports: what happened to each event, in their order.
+    /// The mark that tells a repeat and the number it adds to are one transaction.
+    async fn report_usage(
+        &self,
+        access: &TenantAccess,
+        events: Vec<UsageEvent>,
+    ) -> Result<Vec<UsageOutcome>>;
+}
+
+/// How far the ledgers have caught up with the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// How many entries were appended.
+    pub entries: u64,
+    /// The next instant, anywhere, at which something expires and has no entry yet. Not after the
+    /// clock if there was more to do than was asked for.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Time as a writer.
+#[async_trait]
+pub trait Expiries: Send + Sync {
+    /// Appends entries for what has expired, at most this many. Reads are exact without it; it
+    /// keeps them, and the next change of each tenant, cheap.
+    async fn settle(&self, limit: usize) -> Result<Settled>;
+}
+
+/// Everything of a tenant counted anew, beside what the books say. All of it is one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recount {
+    /// Whether the tenant was deleted: then its rows may be gone, and only its ledger counts.
+    pub deleted: bool,
+    /// The ledger's newest state.
+    pub head: Head,
+    /// The counts, from the rows, at the instant of the head.
+    pub rows: Counts,
+    /// Expiries after the instant of the head: according to the schedule, and from the rows.
+    pub expiries: Pair,
+    /// Instants at which schedule and rows differ.
+    pub expiry_mismatches: u64,
+    /// Calls: the sum of the months, and the sum of the hours.
+    pub calls: Pair,
+    /// Bytes: the total that is kept, and the sum over the sources.
+    pub storage: (Bytes, Bytes),
+}
+
+/// A number in the books, and the same number counted anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// What the books say.
+    pub books: u64,
+    /// What counting says.
+    pub counted: u64,
+}
+
+/// What [`verify`] reads. These calls look at every tenant and are for whoever holds the data.
+#[async_trait]
+pub trait Recounts: Send + Sync {
+    /// Ids of tenants, deleted ones too, in their order, after this one.
+    async fn tenant_ids(&self, after: Option<TenantId>, limit: u32) -> Result<Vec<TenantId>>;
+
+    /// Counts everything of a tenant anew; `None` if there never was such a tenant.
+    async fn recount(&self, tenant: TenantId) -> Result<Option<Recount>>;
+
+    /// Entries of a tenant's ledger in their order, after this number.
+    async fn entries_after(&self, tenant: TenantId, seq: u64, limit: u32) -> Result<Vec<Entry>>;
+}

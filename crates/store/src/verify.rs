@@ -1,0 +1,100 @@
+//! The full recount: every number against the rows it stands for, every entry against the one
+//! before it.
+
+use tenantry_domain::counts::Counts;
+use tenantry_domain::error::Result;
+use tenantry_domain::id::TenantId;
+use tenantry_domain::ledger::Head;
+
+use crate::{Pair, Recount, Store};
+
+/// Entries read at a time.
+const CHUNK: u32 = 1_000;
+
+/// What the verification of one tenant found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// How many entries its ledger has.
+    pub entries: u64,
+    /// How many things its rows are.
+    pub rows: u64,
+    /// What does not fit, a sentence each. Empty: everything does.
+    pub flaws: Vec<String>,
+}
+
+/// Recounts one tenant and walks its ledger; `None` if there never was such a tenant.
+pub async fn verify(store: &dyn Store, tenant: TenantId) -> Result<Option<Report>> {
+    let Some(recount) = store.recount(tenant).await? else { return Ok(None) };
+    let mut flaws = book_flaws(&recount);
+    let end = walk(store, tenant, recount.head.seq, &mut flaws).await?;
+    if end.hash != recount.head.hash || end.seq != recount.head.seq {
+        flaws.push(format!(
+            "the ledger ends with entry {} and its head says {}",
+            end.seq, recount.head.seq
+        ));
+    }
+    if end.counts != recount.head.counts || end.at != recount.head.at {
+        flaws.push("the ledger's head is not its newest entry".to_owned());
+    }
+    let rows = &recount.rows;
+    let rows = rows.users() + rows.credentials() + rows.api_keys() + rows.oauth_clients();
+    Ok(Some(Report { tenant, entries: recount.head.seq, rows, flaws }))
+}
+
+/// Walks the ledger up to the entry `last`; answers the head that it leads to.
+async fn walk(
+    store: &dyn Store,
+    tenant: TenantId,
+    last: u64,
+    flaws: &mut Vec<String>,
+) -> Result<Head> {
+    let mut head = Head::EMPTY;
+    while head.seq < last {
+        let entries = store.entries_after(tenant, head.seq, CHUNK).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries.iter().take_while(|entry| entry.seq <= last) {
+            if let Some(flaw) = entry.flaw_after(&head) {
+                flaws.push(format!("ledger entry {}: {flaw}", entry.seq));
+                // Everything after it would be wrong too, and say nothing new.
+                return Ok(head);
+            }
+            head = Head {
+                seq: entry.seq,
+                hash: entry.hash,
+                at: entry.at,
+                counts: entry.counts,
+                last_activity: None,
+            };
+        }
+    }
+    Ok(head)
+}
+
+fn book_flaws(recount: &Recount) -> Vec<String> {
+    if recount.deleted {
+        return Vec::new();
+    }
+    let counts = Counts::NAMES
+        .into_iter()
+        .zip(recount.head.counts.to_array())
+        .zip(recount.rows.to_array())
+        .map(|((name, books), counted)| (name, Pair { books, counted }));
+    let storage = Pair { books: recount.storage.0.get(), counted: recount.storage.1.get() };
+    let others = [
+        ("expiries to come", recount.expiries),
+        ("instants of expiry that differ", Pair { books: 0, counted: recount.expiry_mismatches }),
+        ("calls by month and by hour", recount.calls),
+        ("bytes of storage", storage),
+    ];
+    counts
+        .chain(others)
+        .filter(|(_, pair)| pair.books != pair.counted)
+        .map(|(name, pair)| {
+            format!("{name}: the books say {}, counting says {}", pair.books, pair.counted)
+        })
+        .collect()
+}
