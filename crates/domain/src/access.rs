@@ -160,7 +160,7 @@ impl Caller {
                 if user.status != UserStatus::Active {
                     return Err(revoked());
                 }
-                role = role.min(user.role_in(principal.tenant));
+                role = role.min(user.roles.highest_in(principal.tenant));
                 let info = ActorInfo {
                     name: user.name.clone(),
                     email: Some(user.email.clone()),
@@ -232,18 +232,6 @@ impl Caller {
             Ok(PlatformAccess { actor: Arc::clone(&self.actor), call: self.call.clone() })
         } else {
             Err(Error::Denied(Denied::InsufficientPermissions))
-        }
-    }
-}
-
-impl CallerUser {
-    /// The most that a token of this user is worth. Those who administer the platform's own
-    /// tenant are the ones who may be super admins.
-    fn role_in(&self, tenant: TenantId) -> Role {
-        match (self.roles.tenant_admin, tenant == TenantId::PLATFORM) {
-            (true, true) => Role::SuperAdmin,
-            (true, false) => Role::TenantAdmin,
-            (false, _) => Role::Member,
         }
     }
 }

@@ -43,6 +43,28 @@ words! {
     }
 }
 
+words! {
+    /// A part of a credential's secret.
+    SecretPart {
+        /// An access token.
+        AccessToken = "accessToken",
+        /// A refresh token.
+        RefreshToken = "refreshToken",
+        /// An OAuth client's id at the third party.
+        ClientId = "clientId",
+        /// An OAuth client's secret at the third party.
+        ClientSecret = "clientSecret",
+        /// A user name.
+        Username = "username",
+        /// A password.
+        Password = "password",
+        /// An API key.
+        ApiKey = "apiKey",
+        /// A signed assertion.
+        Assertion = "assertion",
+    }
+}
+
 /// The caller's own name for an integration: 1 to 128 of `[A-Za-z0-9._-]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

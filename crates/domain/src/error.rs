@@ -97,7 +97,7 @@ impl AuthFailure {
 }
 
 /// Everything a use case can fail with.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The caller is not known.
     #[error("authentication failed: {}", .0.as_str())]

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::access::{Role, TenantAccess};
 use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{Counts, UserFacts};
-use crate::id::UserId;
+use crate::error::{Denied, Error};
+use crate::id::{TenantId, UserId};
 use crate::patch::Patch;
 use crate::text::{Email, Name};
 
@@ -58,6 +60,29 @@ impl UserRoles {
             }
         }
         Ok(roles)
+    }
+}
+
+impl UserRoles {
+    /// The most that their holder can be in this tenant. Those who administer the platform's own
+    /// tenant are the ones who may be super admins.
+    pub fn highest_in(self, tenant: TenantId) -> Role {
+        match (self.tenant_admin, tenant == TenantId::PLATFORM) {
+            (true, true) => Role::SuperAdmin,
+            (true, false) => Role::TenantAdmin,
+            (false, _) => Role::Member,
+        }
+    }
+
+    /// Refuses to give more than the giver has.
+    ///
+    /// # Errors
+    /// [`Denied::InsufficientPermissions`](crate::error::Denied).
+    pub fn check_grant(self, access: &TenantAccess) -> crate::error::Result<()> {
+        if access.role() < self.highest_in(access.tenant()) {
+            return Err(Error::Denied(Denied::InsufficientPermissions));
+        }
+        Ok(())
     }
 }
 

@@ -1,1 +1,98 @@
-//! stub
+//! The use cases: validate, call the port, and what runs beside them.
+//!
+//! A use case takes the authority to do what it does as a value
+//! ([`TenantAccess`](tenantry_domain::access::TenantAccess)), which only a [`Caller`] that the
+//! store has confirmed can give.
+//!
+//! [`Caller`]: tenantry_domain::access::Caller
+
+use std::sync::Arc;
+
+use tenantry_domain::clock::{Clock, Timestamp};
+use tenantry_domain::entropy::Entropy;
+use tenantry_domain::error::{Error, Result};
+use tenantry_security::password::Passwords;
+use tenantry_security::realm::Realm;
+use tenantry_security::vault::Vault;
+use tenantry_store::Store;
+
+use crate::meter::Meter;
+
+mod api_keys;
+mod audit;
+mod callers;
+mod credentials;
+pub mod meter;
+mod oauth_clients;
+pub mod settler;
+mod setup;
+mod statistics;
+mod tenants;
+mod tokens;
+mod usage;
+mod users;
+
+pub use crate::api_keys::{ApiKeyDraft, IssuedApiKey};
+pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredential};
+pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
+pub use crate::setup::{SetupError, Wiring};
+pub use crate::users::UserDraft;
+
+/// The use cases over one store.
+pub struct Service {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    realm: Realm,
+    vault: Vault,
+    passwords: Passwords,
+    meter: Meter,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+impl Service {
+    /// The present instant, by the injected clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Where chance comes from, for ids that other layers make.
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
+    }
+
+    /// The built-in realm.
+    pub fn realm(&self) -> &Realm {
+        &self.realm
+    }
+
+    /// The meter of calls.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// The store, for what looks at all of it: the settler, the verification.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Whether requests can be served now.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.ping().await
+    }
+
+    /// Refuses an instant that is over already.
+    fn require_future(&self, field: &str, at: Option<Timestamp>) -> Result<()> {
+        match at {
+            Some(at) if at <= self.clock.now() => {
+                Err(Error::invalid(field, "must be in the future"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

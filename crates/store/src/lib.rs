@@ -27,6 +27,7 @@ use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, Tenan
 use tenantry_domain::usage::{Bytes, CallCount, UsageEvent, UsageOutcome};
 use tenantry_domain::user::{NewUser, User, UserFilter, UserPatch};
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod verify;
 

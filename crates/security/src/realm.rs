@@ -1,0 +1,167 @@
+//! The built-in realm: issues access tokens and verifies them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use serde_json::json;
+use tenantry_domain::access::{Principal, Role};
+use tenantry_domain::clock::{Clock, Timestamp};
+use tenantry_domain::entropy::Entropy;
+use tenantry_domain::error::{AuthFailure, Error, Result};
+use tenantry_domain::id::{TenantId, UserId, uuid_v7};
+
+use crate::api_key::sha256;
+use crate::claims::{Audience, Claims, OPERATOR, Verified, instant};
+use crate::jws;
+use crate::secret::SecretText;
+use crate::signing_key::SigningKey;
+
+/// The realm of Tenantry's own tokens. They follow RFC 9068 (access tokens) and are verified as RFC
+/// 8725 (best current practices) asks.
+///
+/// Verified tokens are remembered, since a signature costs far more than all else that a request
+/// needs. What is remembered is only what can never change: the keys of a realm are fixed when it
+/// is made, so other keys mean another `Realm`, with nothing remembered. The times are compared
+/// with the clock again on every use.
+pub struct Realm {
+    issuer: String,
+    keys: Vec<SigningKey>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// By the SHA-256 of the token, so that no token lies in memory.
+    verified: Cache<[u8; 32], Verified>,
+}
+
+/// What a token is to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// The principal's tenant.
+    pub tenant: TenantId,
+    /// The user it is for; an operator of the tenant without a user row if absent.
+    pub subject: Option<UserId>,
+    /// What it may do.
+    pub role: Role,
+    /// For how many seconds it is valid; at least one.
+    pub ttl_seconds: u64,
+}
+
+/// A new token.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token itself.
+    pub text: SecretText,
+    /// Its id, to name it by.
+    pub jti: String,
+    /// From this instant on it is not valid.
+    pub expires_at: Timestamp,
+}
+
+impl Realm {
+    /// The realm's name.
+    pub const NAME: &'static str = "tenantry";
+    /// The audience of its tokens.
+    pub const AUDIENCE: &'static str = "tenantry";
+
+    /// A realm. The last of `keys` signs, all of them verify; at most about `cache_capacity`
+    /// verified tokens are remembered.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] without a key.
+    pub fn new(
+        issuer: String,
+        keys: Vec<SigningKey>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        cache_capacity: usize,
+    ) -> Result<Self> {
+        if keys.is_empty() {
+            return Err(no_key());
+        }
+        Ok(Self { issuer, keys, clock, entropy, verified: Cache::new(cache_capacity) })
+    }
+
+    /// The `iss` of its tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The public keys, as a JSON Web Key Set (RFC 7517).
+    pub fn jwks(&self) -> serde_json::Value {
+        let keys: Vec<_> = self.keys.iter().map(SigningKey::jwk).collect();
+        json!({ "keys": keys })
+    }
+
+    /// How many verified tokens are remembered.
+    pub fn cached_tokens(&self) -> usize {
+        self.verified.len()
+    }
+
+    /// Issues a token, valid from now on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a time to live of zero or beyond the last instant there is.
+    pub fn issue(&self, request: &TokenRequest) -> Result<IssuedToken> {
+        let key = self.keys.last().ok_or_else(no_key)?;
+        let now = self.clock.now();
+        let iat = now.as_seconds();
+        let expiry = i64::try_from(request.ttl_seconds)
+            .ok()
+            .filter(|ttl| *ttl > 0)
+            .and_then(|ttl| iat.checked_add(ttl))
+            .and_then(instant);
+        let Some(expires_at) = expiry else {
+            return Err(Error::invalid("ttl", "must be at least one second, and end before 9999"));
+        };
+        let jti = uuid_v7(now, &*self.entropy).to_string();
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: Audience::One(Self::AUDIENCE.to_owned()),
+            sub: request.subject.map_or_else(|| OPERATOR.to_owned(), |user| user.to_string()),
+            jti: jti.clone(),
+            iat,
+            nbf: None,
+            exp: expires_at.as_seconds(),
+            tenant: request.tenant,
+            roles: vec![request.role],
+        };
+        let text = jws::sign(key, &claims).map_err(Error::internal)?;
+        Ok(IssuedToken { text: SecretText::new(text), jti, expires_at })
+    }
+
+    /// Who a token says is calling. `realm` is the realm that the caller names, if it names one.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] with the reason, which is not for the caller to know.
+    pub fn verify(&self, token: &str, realm: Option<&str>) -> Result<Principal> {
+        self.principal(token, realm).map_err(Error::Unauthenticated)
+    }
+
+    fn principal(&self, token: &str, realm: Option<&str>) -> Result<Principal, AuthFailure> {
+        if realm.is_some_and(|name| name != Self::NAME) {
+            return Err(AuthFailure::UnknownRealm);
+        }
+        let digest = sha256(token.as_bytes());
+        if let Some(verified) = self.verified.get(&digest) {
+            return verified.at(self.clock.now());
+        }
+        let claims: Claims = jws::verify(token, &self.keys)?;
+        let verified = claims.check(&self.issuer, Self::AUDIENCE)?;
+        let principal = verified.clone().at(self.clock.now())?;
+        self.verified.insert(digest, verified);
+        Ok(principal)
+    }
+}
+
+impl fmt::Debug for Realm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Realm").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+fn no_key() -> Error {
+    Error::internal("the built-in realm has no signing key")
+}
+
+#[cfg(test)]
+mod tests;

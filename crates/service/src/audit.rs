@@ -1,0 +1,22 @@
+//! The ledger, as the audit log.
+
+use tenantry_domain::access::TenantAccess;
+use tenantry_domain::error::Result;
+use tenantry_domain::ledger::Entry;
+use tenantry_domain::page::Page;
+use tenantry_store::EntryFilter;
+
+use crate::Service;
+
+impl Service {
+    /// Entries of the tenant's ledger, newest first.
+    pub async fn list_entries(
+        &self,
+        access: &TenantAccess,
+        filter: &EntryFilter,
+        limit: u32,
+        offset: u64,
+    ) -> Result<Page<Entry>> {
+        self.store.list_entries(access, filter, limit, offset).await
+    }
+}

@@ -1,0 +1,142 @@
+//! The meter: an answered call is a counted call.
+//!
+//! Each call is added to the batch that is filling; one task writes batch after batch, so that
+//! whatever arrives while a batch is being committed is the next one. A caller waits for the batch
+//! that holds its call. If it goes away meanwhile, the call stays in the batch: nothing that a
+//! caller does or fails to do can hold up the others.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tenantry_domain::clock::Hour;
+use tenantry_domain::error::{Error, Result};
+use tenantry_domain::id::TenantId;
+use tenantry_domain::usage::{Call, CallCount};
+use tenantry_store::Store;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// Counts calls in groups.
+#[derive(Debug)]
+pub struct Meter {
+    shared: Arc<Shared>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    batch: Mutex<Batch>,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    calls: HashMap<(TenantId, Hour), CallCount>,
+    callers: Vec<oneshot::Sender<Result<()>>>,
+    closed: bool,
+}
+
+impl Meter {
+    /// Starts the task that writes the batches.
+    pub(crate) fn start(store: Arc<dyn Store>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let task = tokio::spawn(run(Arc::clone(&shared), store));
+        Self { shared, task: Mutex::new(Some(task)) }
+    }
+
+    /// Counts a call that no change has counted yet; returns once it is counted.
+    ///
+    /// # Errors
+    /// What the store failed with: then the call is not counted, and must not be answered.
+    pub async fn count(&self, call: &Call) -> Result<()> {
+        if call.is_counted() {
+            return Ok(());
+        }
+        let stopped = || Error::Unavailable("the meter has stopped".to_owned());
+        let (caller, counted) = oneshot::channel();
+        {
+            let mut batch = lock(&self.shared.batch);
+            if batch.closed {
+                return Err(stopped());
+            }
+            batch.add(call);
+            batch.callers.push(caller);
+        }
+        self.shared.filled.notify_one();
+        counted.await.map_err(|_| stopped())??;
+        call.mark_counted();
+        Ok(())
+    }
+
+    /// Takes no more calls, and returns once those it took are written.
+    pub async fn close(&self) {
+        lock(&self.shared.batch).closed = true;
+        self.shared.filled.notify_one();
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
+            // A task that panicked has nothing left to write.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        lock(&self.shared.batch).closed = true;
+        self.shared.filled.notify_one();
+    }
+}
+
+impl Batch {
+    fn add(&mut self, call: &Call) {
+        let activity = call.activity.then_some(call.received);
+        match self.calls.entry((call.tenant, Hour::of(call.received))) {
+            Entry::Vacant(slot) => {
+                slot.insert(CallCount {
+                    tenant: call.tenant,
+                    calls: 1,
+                    last_call: call.received,
+                    last_activity: activity,
+                });
+            }
+            Entry::Occupied(mut slot) => {
+                let count = slot.get_mut();
+                count.calls += 1;
+                count.last_call = count.last_call.max(call.received);
+                count.last_activity = count.last_activity.max(activity);
+            }
+        }
+    }
+}
+
+async fn run(shared: Arc<Shared>, store: Arc<dyn Store>) {
+    loop {
+        let (calls, callers, closed) = {
+            let mut batch = lock(&shared.batch);
+            let calls = std::mem::take(&mut batch.calls);
+            (calls, std::mem::take(&mut batch.callers), batch.closed)
+        };
+        if callers.is_empty() {
+            if closed {
+                return;
+            }
+            shared.filled.notified().await;
+            continue;
+        }
+        // In the order of tenants, so that two processes never wait for each other.
+        let mut calls: Vec<_> = calls.into_iter().collect();
+        calls.sort_unstable_by_key(|(place, _)| *place);
+        let calls = calls.into_iter().map(|(_, count)| count).collect();
+        let counted = store.count_calls(calls).await;
+        for caller in callers {
+            // Nobody listens if the caller has gone away; its call is counted all the same.
+            let _ = caller.send(counted.clone());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the lock guards is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,107 @@
+//! Bringing the use cases up: the master key, the realm's signing keys, the meter.
+
+use std::sync::Arc;
+
+use tenantry_domain::clock::Clock;
+use tenantry_domain::entropy::Entropy;
+use tenantry_domain::error::{Error, Result};
+use tenantry_security::master_key::MasterKey;
+use tenantry_security::password::Passwords;
+use tenantry_security::realm::Realm;
+use tenantry_security::signing_key::SigningKey;
+use tenantry_security::vault::Vault;
+use tenantry_store::{Store, StoredSigningKey};
+
+use crate::Service;
+use crate::meter::Meter;
+
+/// Verified tokens that are remembered.
+const TOKEN_CACHE: usize = 65_536;
+/// Passwords hashed at once: each takes 19 MiB and a core for tens of milliseconds.
+const PASSWORD_WORKERS: usize = 2;
+/// Callers that may wait for a password to be hashed.
+const PASSWORD_QUEUE: usize = 64;
+
+/// What a [`Service`] is made of.
+pub struct Wiring {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where chance comes from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The key of vault and signing keys.
+    pub master_key: MasterKey,
+    /// The `iss` of the built-in realm's tokens.
+    pub issuer: String,
+}
+
+impl std::fmt::Debug for Wiring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wiring")
+    }
+}
+
+/// Why the use cases cannot be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The installation's secrets are under another key.
+    #[error(
+        "the master key does not match this installation, whose key has the id {bound}: give the \
+         key it was set up with in TENANTRY_MASTER_KEY"
+    )]
+    WrongMasterKey {
+        /// The id of the key it was set up with.
+        bound: String,
+    },
+    /// The store failed.
+    #[error("the database cannot be used: {0}")]
+    Store(#[from] Error),
+}
+
+impl Service {
+    /// Brings the use cases up. Must run inside a Tokio runtime, which runs the meter.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub async fn start(wiring: Wiring) -> Result<Self, SetupError> {
+        let Wiring { store, clock, entropy, master_key, issuer } = wiring;
+        let key_id = master_key.id();
+        let bound = store.bind_master_key(&key_id).await?;
+        if bound != key_id {
+            return Err(SetupError::WrongMasterKey { bound });
+        }
+        let vault = Vault::new(&master_key, Arc::clone(&entropy))?;
+        let keys = signing_keys(&*store, &vault, &*clock, &*entropy).await?;
+        let realm =
+            Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
+        let passwords = Passwords::new(Arc::clone(&entropy), PASSWORD_WORKERS, PASSWORD_QUEUE);
+        let meter = Meter::start(Arc::clone(&store));
+        Ok(Self { store, clock, entropy, realm, vault, passwords, meter })
+    }
+}
+
+/// The realm's signing keys; the first start makes one.
+async fn signing_keys(
+    store: &dyn Store,
+    vault: &Vault,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<Vec<SigningKey>> {
+    let mut stored = store.signing_keys().await?;
+    if stored.is_empty() {
+        let key = SigningKey::generate(entropy, clock.now())?;
+        let first = StoredSigningKey {
+            kid: key.kid().to_owned(),
+            algorithm: SigningKey::ALGORITHM.to_owned(),
+            sealed: key.seal(vault)?,
+            created_at: key.created_at(),
+        };
+        store.add_first_signing_key(first).await?;
+        stored = store.signing_keys().await?;
+    }
+    stored
+        .iter()
+        .map(|key| SigningKey::open(vault, &key.kid, &key.algorithm, &key.sealed, key.created_at))
+        .collect()
+}

@@ -1,0 +1,83 @@
+//! Users.
+
+use tenantry_domain::access::TenantAccess;
+use tenantry_domain::error::{Error, Result};
+use tenantry_domain::id::UserId;
+use tenantry_domain::page::{Page, PageRequest};
+use tenantry_domain::text::{Email, Name};
+use tenantry_domain::user::{
+    ExternalId, NewUser, User, UserFilter, UserPatch, UserRoles, UserStatus,
+};
+use tenantry_security::password::check_password;
+use tenantry_security::secret::SecretText;
+
+use crate::Service;
+
+/// A user to be made, as the caller describes it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is the field of `User` of the same name")]
+pub struct UserDraft {
+    pub external_id: Option<ExternalId>,
+    pub email: Email,
+    pub name: Option<Name>,
+    pub status: UserStatus,
+    pub roles: UserRoles,
+    /// What it signs in with, if it does so here.
+    pub password: Option<SecretText>,
+}
+
+impl Service {
+    /// Makes a user.
+    pub async fn create_user(&self, access: &TenantAccess, draft: UserDraft) -> Result<User> {
+        draft.roles.check_grant(access)?;
+        let password_hash = match draft.password {
+            None => None,
+            Some(password) => {
+                check_password(&password)
+                    .map_err(|problem| Error::invalid("password", problem))?;
+                Some(self.passwords.hash(password).await?)
+            }
+        };
+        let new = NewUser {
+            id: UserId::generate(self.now(), self.entropy()),
+            external_id: draft.external_id,
+            email: draft.email,
+            name: draft.name,
+            status: draft.status,
+            roles: draft.roles,
+            password_hash,
+        };
+        self.store.create_user(access, new).await
+    }
+
+    /// A user.
+    pub async fn user(&self, access: &TenantAccess, id: UserId) -> Result<User> {
+        self.store.user(access, id).await
+    }
+
+    /// A page of the users.
+    pub async fn list_users(
+        &self,
+        access: &TenantAccess,
+        filter: &UserFilter,
+        page: PageRequest,
+    ) -> Result<Page<User>> {
+        self.store.list_users(access, filter, page).await
+    }
+
+    /// Changes a user.
+    pub async fn update_user(
+        &self,
+        access: &TenantAccess,
+        id: UserId,
+        patch: UserPatch,
+    ) -> Result<User> {
+        patch.roles.unwrap_or_default().check_grant(access)?;
+        self.store.update_user(access, id, patch).await
+    }
+
+    /// Removes a user; answers what it was.
+    pub async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<User> {
+        self.store.delete_user(access, id).await
+    }
+}

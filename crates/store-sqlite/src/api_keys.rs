@@ -1,0 +1,162 @@
+//! API keys.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params, params_from_iter};
+use tenantry_domain::access::TenantAccess;
+use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey};
+use tenantry_domain::counts::Change;
+use tenantry_domain::error::{Conflict, Error, Missing};
+use tenantry_domain::id::{ApiKeyId, TenantId};
+use tenantry_domain::ledger::Action;
+use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::text::Name;
+use tenantry_store::ApiKeys;
+
+use crate::SqliteStore;
+use crate::books::{self, Books, Deed};
+use crate::error::Result;
+use crate::list::List;
+use crate::sql::{
+    self, At, Id, Json, Value, blob, instant, json, json_text, scopes, tenant_id, text,
+};
+use crate::tenants::require;
+
+/// In the order of [`read`].
+macro_rules! columns {
+    () => {
+        "key_id, name, prefix, scopes, expires_at, ip_allowlist, created_at, last_used_at, \
+         revoked_at"
+    };
+}
+
+#[async_trait]
+impl ApiKeys for SqliteStore {
+    async fn create_api_key(
+        &self,
+        access: &TenantAccess,
+        new: NewApiKey,
+    ) -> tenantry_domain::error::Result<ApiKey> {
+        self.change(access, move |books, access| {
+            let secret_hash = new.secret_hash;
+            let key = new.clone().into_api_key(books.at);
+            sql::execute(
+                books.connection,
+                "INSERT INTO api_keys (tenant_id, key_id, name, prefix, secret_hash, scopes,
+                     expires_at, ip_allowlist, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                params_from_iter([
+                    blob(books.tenant.as_uuid()),
+                    blob(key.id.as_uuid()),
+                    text(Some(key.name.as_str())),
+                    text(Some(&key.prefix)),
+                    Value::Blob(secret_hash.0.to_vec()),
+                    Value::Text(key.scopes.to_line()),
+                    instant(key.expires_at),
+                    json_text(&key.ip_allowlist)?,
+                    Value::Integer(key.created_at.as_millis()),
+                ]),
+            )?;
+            let change = Change::ApiKey { before: None, after: Some(key.facts()) };
+            post(books, access, Action::ApiKeyCreated, &key, change)?;
+            Ok(key)
+        })
+        .await
+    }
+
+    async fn api_key(
+        &self,
+        access: &TenantAccess,
+        id: ApiKeyId,
+    ) -> tenantry_domain::error::Result<ApiKey> {
+        self.read(|connection| {
+            require(connection, access.tenant())?;
+            get(connection, access.tenant(), id)
+        })
+    }
+
+    async fn list_api_keys(
+        &self,
+        access: &TenantAccess,
+        filter: ApiKeyFilter,
+        page: PageRequest,
+    ) -> tenantry_domain::error::Result<Page<ApiKey>> {
+        let (tenant, clock) = (access.tenant(), self.context.clock.now());
+        self.read_long(move |connection| {
+            let (counts, at) = books::counts(connection, tenant, clock)?;
+            let at = Value::Integer(at.as_millis());
+            let mut list = List::of_tenant("api_keys", "key_id", columns!(), tenant);
+            match filter.status {
+                None => {}
+                Some(ApiKeyStatus::Revoked) => list.and("revoked_at IS NOT NULL", []),
+                Some(ApiKeyStatus::Expired) => {
+                    list.and("revoked_at IS NULL AND expires_at <= ?", [at]);
+                }
+                Some(ApiKeyStatus::Active) => {
+                    list.and("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", [at])
+                }
+            }
+            list.page(connection, page, Some(filter.counted(&counts)), read, |key| Cursor {
+                created_at: key.created_at,
+                id: key.id.as_uuid(),
+            })
+        })
+        .await
+    }
+
+    async fn revoke_api_key(
+        &self,
+        access: &TenantAccess,
+        id: ApiKeyId,
+    ) -> tenantry_domain::error::Result<ApiKey> {
+        self.change(access, move |books, access| {
+            let mut key = get(books.connection, books.tenant, id)?;
+            if key.revoked_at.is_some() {
+                return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
+            }
+            let before = key.facts();
+            key.revoked_at = Some(books.at);
+            sql::execute(
+                books.connection,
+                "UPDATE api_keys SET revoked_at = ?3 WHERE tenant_id = ?1 AND key_id = ?2",
+                params![tenant_id(books.tenant), Id(id.as_uuid()), At(books.at)],
+            )?;
+            let change = Change::ApiKey { before: Some(before), after: Some(key.facts()) };
+            post(books, access, Action::ApiKeyRevoked, &key, change)?;
+            Ok(key)
+        })
+        .await
+    }
+}
+
+fn get(connection: &Connection, tenant: TenantId, id: ApiKeyId) -> Result<ApiKey> {
+    let sql = concat!("SELECT ", columns!(), " FROM api_keys WHERE tenant_id = ?1 AND key_id = ?2");
+    sql::optional(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())], read)?
+        .ok_or_else(|| Error::NotFound(Missing::ApiKey).into())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
+    let instant =
+        |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<At>>(column)?.map(|at| at.0));
+    Ok(ApiKey {
+        id: ApiKeyId::from_uuid(row.get::<_, Id>(0)?.0),
+        name: Name::from_stored(row.get(1)?),
+        prefix: row.get(2)?,
+        scopes: scopes(row, 3)?,
+        expires_at: instant(4)?,
+        ip_allowlist: row.get::<_, Json<_>>(5)?.0,
+        created_at: row.get::<_, At>(6)?.0,
+        last_used_at: instant(7)?,
+        revoked_at: instant(8)?,
+    })
+}
+
+fn post(
+    books: &mut Books<'_>,
+    access: &TenantAccess,
+    action: Action,
+    key: &ApiKey,
+    change: Change,
+) -> Result<()> {
+    let deed = Deed { action, change, resource_id: key.id.to_string(), details: json(key)? };
+    books.post(access, deed).map(drop)
+}

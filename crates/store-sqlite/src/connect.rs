@@ -1,0 +1,112 @@
+//! The database's file, its lock and its connections.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{OpenError, Result};
+
+/// The database's name in the data directory.
+const FILE: &str = "tenantry.db";
+/// The server's lock in the data directory.
+const LOCK: &str = "tenantry.lock";
+/// How long a write waits for another process, such as the command line, to be done.
+const BUSY: Duration = Duration::from_secs(5);
+/// Prepared statements kept by each connection: more than there are in the source.
+const STATEMENTS: usize = 128;
+
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    file: PathBuf,
+}
+
+impl Database {
+    /// The database of a data directory, which is made if need be.
+    pub(crate) fn prepare(directory: &Path) -> std::result::Result<Self, OpenError> {
+        make_private(directory).map_err(|cause| not_writable(directory, &cause))?;
+        Ok(Self { file: directory.join(FILE) })
+    }
+
+    /// The database that a data directory holds already.
+    pub(crate) fn find(directory: &Path) -> std::result::Result<Self, OpenError> {
+        let file = directory.join(FILE);
+        if file.is_file() {
+            Ok(Self { file })
+        } else {
+            Err(OpenError::Absent(directory.display().to_string()))
+        }
+    }
+
+    /// Its file, for messages.
+    pub(crate) fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Takes the lock that one server holds as long as it runs. The system gives it back when the
+    /// process ends, however it ends.
+    pub(crate) fn lock(&self) -> std::result::Result<File, OpenError> {
+        let path = self.file.with_file_name(LOCK);
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|cause| not_writable(&path, &cause))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(self.name())),
+            Err(TryLockError::Error(cause)) => Err(not_writable(&path, &cause)),
+        }
+    }
+
+    /// A connection that writes. Its file is made if need be.
+    pub(crate) fn open_writer(&self) -> std::result::Result<Connection, OpenError> {
+        // SQLite reports a file that cannot be written only when it is written.
+        File::options()
+            .create(true)
+            .append(true)
+            .open(&self.file)
+            .map_err(|cause| not_writable(&self.file, &cause))?;
+        self.connect_writer()
+            .map_err(|fault| OpenError::Corrupt { path: self.name(), cause: fault.0.to_string() })
+    }
+
+    fn connect_writer(&self) -> Result<Connection> {
+        let connection = Connection::open(&self.file)?;
+        set_up(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        Ok(connection)
+    }
+
+    /// A connection that cannot write.
+    pub(crate) fn connect_reader(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.file, flags)?;
+        set_up(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    }
+}
+
+fn set_up(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// Makes a directory that only its owner can read.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+fn not_writable(path: &Path, cause: &std::io::Error) -> OpenError {
+    OpenError::NotWritable { path: path.display().to_string(), cause: cause.to_string() }
+}

@@ -1,0 +1,74 @@
+//! What there is once for all tenants.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use tenantry_domain::credential::Sealed;
+use tenantry_domain::error::Result;
+use tenantry_store::{Installation, StoredSigningKey};
+
+use crate::SqliteStore;
+use crate::sql::{self, At};
+use crate::writer::{Durability, Outcome};
+
+#[async_trait]
+impl Installation for SqliteStore {
+    async fn ping(&self) -> Result<()> {
+        self.read(|connection| sql::one(connection, "SELECT 1", [], |_| Ok(())))?;
+        self.write(Durability::Handed, |_| Ok(Outcome::Done(()))).await
+    }
+
+    async fn bind_master_key(&self, key_id: &str) -> Result<String> {
+        let key_id = key_id.to_owned();
+        let work = move |connection: &Connection| {
+            sql::execute(
+                connection,
+                "INSERT INTO installation (only_row, master_key_id) VALUES (1, ?1)
+                 ON CONFLICT (only_row) DO NOTHING",
+                params![key_id],
+            )?;
+            let bound = bound_key(connection)?.unwrap_or_default();
+            Ok(Outcome::Done(bound))
+        };
+        self.write(Durability::Flushed, work).await
+    }
+
+    async fn master_key_id(&self) -> Result<Option<String>> {
+        self.read(bound_key)
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>> {
+        self.read(|connection| {
+            sql::all(
+                connection,
+                "SELECT kid, algorithm, sealed, created_at FROM signing_keys
+                 ORDER BY created_at, kid",
+                [],
+                |row| {
+                    Ok(StoredSigningKey {
+                        kid: row.get(0)?,
+                        algorithm: row.get(1)?,
+                        sealed: Sealed(row.get(2)?),
+                        created_at: row.get::<_, At>(3)?.0,
+                    })
+                },
+            )
+        })
+    }
+
+    async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<()> {
+        let work = move |connection: &Connection| {
+            sql::execute(
+                connection,
+                "INSERT INTO signing_keys (kid, algorithm, sealed, created_at)
+                 SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM signing_keys)",
+                params![key.kid, key.algorithm, key.sealed.0, At(key.created_at)],
+            )?;
+            Ok(Outcome::Done(()))
+        };
+        self.write(Durability::Flushed, work).await
+    }
+}
+
+fn bound_key(connection: &Connection) -> crate::error::Result<Option<String>> {
+    sql::optional(connection, "SELECT master_key_id FROM installation", [], |row| row.get(0))
+}

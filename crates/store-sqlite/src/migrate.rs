@@ -1,0 +1,149 @@
+//! Numbered migrations, each applied once and in order, with a checksum that tells when history
+//! was changed.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use sha2::{Digest as _, Sha256};
+use tenantry_domain::ledger::Hash;
+
+use crate::books::Context;
+use crate::error::{Fault, OpenError, Result};
+use crate::tenants;
+
+struct Migration {
+    version: u32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    sql: include_str!("../migrations/0001_initial.sql"),
+}];
+
+/// Marks a file as Tenantry's ("Tnry").
+const APPLICATION_ID: i64 = 0x546e_7279;
+
+impl Migration {
+    fn checksum(&self) -> String {
+        Hash(Sha256::digest(self.sql).into()).to_string()
+    }
+}
+
+/// The newest version known here.
+fn newest() -> u32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// Brings a database to the newest version. Answers the names of the migrations it applied.
+pub(crate) fn migrate(
+    connection: &Connection,
+    path: &str,
+    context: &Context,
+) -> std::result::Result<Vec<String>, OpenError> {
+    let applied = check(connection, path)?;
+    let unapplied = MIGRATIONS.iter().filter(|migration| migration.version > applied);
+    unapplied
+        .map(|migration| {
+            apply(connection, migration, context).map_err(|fault| unreadable(path, &fault))?;
+            Ok(format!("{:04}_{}", migration.version, migration.name))
+        })
+        .collect()
+}
+
+/// Refuses a database that is not at the newest version.
+pub(crate) fn require_newest(
+    connection: &Connection,
+    path: &str,
+) -> std::result::Result<(), OpenError> {
+    let found = check(connection, path)?;
+    if found == newest() {
+        Ok(())
+    } else {
+        Err(OpenError::Older { path: path.to_owned(), found, known: newest() })
+    }
+}
+
+/// Reads a database's version and refuses one that this Tenantry cannot use.
+fn check(connection: &Connection, path: &str) -> std::result::Result<u32, OpenError> {
+    let applied = applied(connection).map_err(|fault| unreadable(path, &fault))?;
+    for (version, checksum) in &applied {
+        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
+        match known {
+            None => {
+                return Err(OpenError::Newer {
+                    path: path.to_owned(),
+                    found: *version,
+                    known: newest(),
+                });
+            }
+            Some(migration) if migration.checksum() != *checksum => {
+                return Err(OpenError::Altered { path: path.to_owned(), version: *version });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(applied.last().map_or(0, |(version, _)| *version))
+}
+
+fn applied(connection: &Connection) -> Result<Vec<(u32, String)>> {
+    let tables: i64 =
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    if application != APPLICATION_ID {
+        let cause = "it belongs to another program".to_owned();
+        return Err(Fault(tenantry_domain::error::Error::Internal(cause)));
+    }
+    let mut statement = connection
+        .prepare("SELECT version, checksum FROM schema_migrations ORDER BY version DESC LIMIT 1")?;
+    // The newest first: a database from a newer version is told by its version, even if older
+    // migrations were squashed there.
+    let newest = statement
+        .query_row([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    if newest.as_ref().is_some_and(|(version, _)| *version > self::newest()) {
+        return Ok(newest.into_iter().collect());
+    }
+    let mut statement =
+        connection.prepare("SELECT version, checksum FROM schema_migrations ORDER BY version")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn apply(connection: &Connection, migration: &Migration, context: &Context) -> Result<()> {
+    connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
+    let result = (|| {
+        if migration.version == 1 {
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+            connection.execute_batch(
+                "CREATE TABLE schema_migrations (
+                     version INTEGER PRIMARY KEY, name TEXT NOT NULL,
+                     checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
+                 ) STRICT",
+            )?;
+        }
+        connection.execute_batch(migration.sql)?;
+        connection.execute(
+            "INSERT INTO schema_migrations VALUES (?1, ?2, ?3, ?4)",
+            params![
+                migration.version,
+                migration.name,
+                migration.checksum(),
+                context.clock.now().as_millis()
+            ],
+        )?;
+        if migration.version == 1 {
+            tenants::create_platform(connection, context)?;
+        }
+        Ok(())
+    })();
+    connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    result
+}
+
+fn unreadable(path: &str, fault: &Fault) -> OpenError {
+    OpenError::Corrupt { path: path.to_owned(), cause: fault.0.to_string() }
+}

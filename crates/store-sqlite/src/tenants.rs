@@ -1,0 +1,280 @@
+//! Tenants.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params, params_from_iter};
+use tenantry_domain::access::{PlatformAccess, TenantAccess};
+use tenantry_domain::counts::Change;
+use tenantry_domain::error::{Error, Missing};
+use tenantry_domain::id::TenantId;
+use tenantry_domain::ledger::{Action, ActorKind};
+use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::patch::difference;
+use tenantry_domain::tenant::{
+    Governance, NewTenant, Subscription, TAKEN, Tenant, TenantFilter, TenantPatch, TenantStatus,
+};
+use tenantry_domain::text::Name;
+use tenantry_domain::usage::Bytes;
+use tenantry_store::Tenants;
+
+use crate::SqliteStore;
+use crate::books::{Books, Context, Deed};
+use crate::error::Result;
+use crate::list::{List, search_key};
+use crate::sql::{
+    self, At, Id, Json, Number, Value, Word, blob, instant, json, json_text, number, tenant_id,
+    text,
+};
+
+use crate::writer::{Durability, Outcome};
+
+/// In the order of [`read`].
+macro_rules! columns {
+    () => {
+        "tenant_id, name, display_name, server_url, realm_name, status, settings, plan, \
+         users_limit, subscription_expires_at, storage_quota, created_at, updated_at"
+    };
+}
+
+/// The status of a tenant that is gone.
+const DELETED: &str = "deleted";
+
+#[async_trait]
+impl Tenants for SqliteStore {
+    async fn create_tenant(
+        &self,
+        access: &PlatformAccess,
+        new: NewTenant,
+    ) -> tenantry_domain::error::Result<Tenant> {
+        let (context, access) = (self.context.clone(), access.tenant(new.id));
+        let work = move |connection: &Connection| {
+            create(connection, &context, &access, new.clone()).map(Outcome::Done)
+        };
+        self.write(Durability::Flushed, work).await
+    }
+
+    async fn tenant(&self, access: &TenantAccess) -> tenantry_domain::error::Result<Tenant> {
+        self.read(|connection| get(connection, access.tenant()))
+    }
+
+    async fn list_tenants(
+        &self,
+        _access: &PlatformAccess,
+        filter: &TenantFilter,
+        page: PageRequest,
+    ) -> tenantry_domain::error::Result<Page<Tenant>> {
+        let filter = filter.clone();
+        self.read_long(move |connection| {
+            let mut list = List::of_all("tenants", "tenant_id", columns!());
+            match filter.status {
+                Some(status) => list.and("status = ?", [Value::Text(status.as_str().to_owned())]),
+                None => list.and("status <> 'deleted'", []),
+            }
+            if let Some(q) = &filter.q {
+                list.and_contains(q);
+            }
+            list.page(connection, page, None, read, |tenant| Cursor {
+                created_at: tenant.created_at,
+                id: tenant.id.as_uuid(),
+            })
+        })
+        .await
+    }
+
+    async fn update_tenant(
+        &self,
+        access: &TenantAccess,
+        patch: TenantPatch,
+    ) -> tenantry_domain::error::Result<Tenant> {
+        self.change(access, move |books, access| {
+            let before = get(books.connection, books.tenant)?;
+            let after = patch.clone().apply(&before, books.at)?;
+            if after != before {
+                store(books.connection, &after)?;
+                let details = difference(&json(&before)?, &json(&after)?);
+                books.post(access, deed(Action::TenantUpdated, &after, details))?;
+            }
+            Ok(after)
+        })
+        .await
+    }
+
+    async fn govern_tenant(
+        &self,
+        access: &TenantAccess,
+        act: Governance,
+    ) -> tenantry_domain::error::Result<Tenant> {
+        self.change(access, move |books, access| {
+            let mut tenant = get(books.connection, books.tenant)?;
+            let (action, status) = match act {
+                Governance::Suspend => (Action::TenantSuspended, TenantStatus::Suspended),
+                Governance::Activate => (Action::TenantActivated, TenantStatus::Active),
+                Governance::Delete => (Action::TenantDeleted, tenant.status),
+            };
+            let is_delete = act == Governance::Delete;
+            if tenant.status == status && !is_delete {
+                return Ok(tenant);
+            }
+            books.post(access, deed(action, &tenant, serde_json::json!({})))?;
+            if is_delete {
+                // Time no longer passes for it.
+                sql::execute(
+                    books.connection,
+                    "DELETE FROM expiries WHERE tenant_id = ?1",
+                    params![tenant_id(tenant.id)],
+                )?;
+            } else {
+                tenant.status = status;
+                tenant.updated_at = books.at;
+            }
+            sql::execute(
+                books.connection,
+                "UPDATE tenants SET status = ?2, updated_at = ?3 WHERE tenant_id = ?1",
+                params![
+                    tenant_id(tenant.id),
+                    if is_delete { DELETED } else { status.as_str() },
+                    At(books.at)
+                ],
+            )?;
+            Ok(tenant)
+        })
+        .await
+    }
+}
+
+/// Makes the platform's own tenant, in the first migration.
+pub(crate) fn create_platform(connection: &Connection, context: &Context) -> Result<()> {
+    let access = PlatformAccess::local(ActorKind::System, "migration").tenant(TenantId::PLATFORM);
+    let name = Name::parse("Platform").map_err(Error::internal)?;
+    let new = NewTenant {
+        id: TenantId::PLATFORM,
+        name,
+        display_name: None,
+        server_url: None,
+        realm_name: None,
+        settings: serde_json::Map::new(),
+        subscription: Subscription::default(),
+        storage_quota: None,
+    };
+    create(connection, context, &access, new).map(drop)
+}
+
+fn create(
+    connection: &Connection,
+    context: &Context,
+    access: &TenantAccess,
+    new: NewTenant,
+) -> Result<Tenant> {
+    let used = sql::optional(
+        connection,
+        "SELECT 1 FROM tenants WHERE tenant_id = ?1",
+        params![tenant_id(new.id)],
+        |_| Ok(()),
+    )?;
+    if used.is_some() {
+        return Err(TAKEN.into());
+    }
+    let mut books = Books::begin(connection, context, new.id)?;
+    let tenant = new.into_tenant(books.at);
+    insert(connection, &tenant)?;
+    let details = json(&tenant)?;
+    books.post(access, deed(Action::TenantCreated, &tenant, details))?;
+    books.close()?;
+    Ok(tenant)
+}
+
+/// The tenant, unless it does not exist (any more).
+pub(crate) fn get(connection: &Connection, tenant: TenantId) -> Result<Tenant> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM tenants WHERE tenant_id = ?1 AND status <> 'deleted'"
+    );
+    sql::optional(connection, sql, params![tenant_id(tenant)], read)?
+        .ok_or_else(|| Error::NotFound(Missing::Tenant).into())
+}
+
+/// Fails unless the tenant exists: before anything of it is read.
+pub(crate) fn require(connection: &Connection, tenant: TenantId) -> Result<()> {
+    status(connection, tenant)?.map(drop).ok_or_else(|| Error::NotFound(Missing::Tenant).into())
+}
+
+/// The tenant's status; `None` if it does not exist (any more).
+pub(crate) fn status(connection: &Connection, tenant: TenantId) -> Result<Option<TenantStatus>> {
+    sql::optional(
+        connection,
+        "SELECT status FROM tenants WHERE tenant_id = ?1 AND status <> 'deleted'",
+        params![tenant_id(tenant)],
+        |row| Ok(row.get::<_, Word<TenantStatus>>(0)?.0),
+    )
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Tenant> {
+    let name = |text: Option<String>| text.map(Name::from_stored);
+    Ok(Tenant {
+        id: TenantId::from_uuid(row.get::<_, Id>(0)?.0),
+        name: Name::from_stored(row.get(1)?),
+        display_name: name(row.get(2)?),
+        server_url: row.get(3)?,
+        realm_name: row.get(4)?,
+        status: row.get::<_, Word<TenantStatus>>(5)?.0,
+        settings: row.get::<_, Json<_>>(6)?.0,
+        subscription: Subscription {
+            plan: row.get(7)?,
+            users_limit: row.get::<_, Option<Number>>(8)?.map(|number| number.0),
+            expires_at: row.get::<_, Option<At>>(9)?.map(|at| at.0),
+        },
+        storage_quota: row.get::<_, Option<Number>>(10)?.map(|number| Bytes::new(number.0)),
+        created_at: row.get::<_, At>(11)?.0,
+        updated_at: row.get::<_, At>(12)?.0,
+    })
+}
+
+fn insert(connection: &Connection, tenant: &Tenant) -> Result<()> {
+    sql::execute(
+        connection,
+        "INSERT INTO tenants (tenant_id, name, display_name, search_key, server_url, realm_name,
+             status, settings, plan, users_limit, subscription_expires_at, storage_quota,
+             updated_at, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params_from_iter(
+            values(tenant)?.into_iter().chain([Value::Integer(tenant.created_at.as_millis())]),
+        ),
+    )?;
+    Ok(())
+}
+
+fn store(connection: &Connection, tenant: &Tenant) -> Result<()> {
+    sql::execute(
+        connection,
+        "UPDATE tenants SET name = ?2, display_name = ?3, search_key = ?4, server_url = ?5,
+             realm_name = ?6, status = ?7, settings = ?8, plan = ?9, users_limit = ?10,
+             subscription_expires_at = ?11, storage_quota = ?12, updated_at = ?13
+         WHERE tenant_id = ?1",
+        params_from_iter(values(tenant)?),
+    )?;
+    Ok(())
+}
+
+/// The key, and the columns that can be changed.
+fn values(tenant: &Tenant) -> Result<[Value; 13]> {
+    let display = tenant.display_name.as_ref().map(Name::as_str);
+    Ok([
+        blob(tenant.id.as_uuid()),
+        text(Some(tenant.name.as_str())),
+        text(display),
+        Value::Text(search_key([tenant.name.as_str()].into_iter().chain(display))),
+        text(tenant.server_url.as_deref()),
+        text(tenant.realm_name.as_deref()),
+        text(Some(tenant.status.as_str())),
+        json_text(&tenant.settings)?,
+        text(tenant.subscription.plan.as_deref()),
+        tenant.subscription.users_limit.map_or(Ok(Value::Null), number)?,
+        instant(tenant.subscription.expires_at),
+        tenant.storage_quota.map_or(Ok(Value::Null), |quota| number(quota.get()))?,
+        Value::Integer(tenant.updated_at.as_millis()),
+    ])
+}
+
+fn deed(action: Action, tenant: &Tenant, details: serde_json::Value) -> Deed {
+    Deed { action, change: Change::None, resource_id: tenant.id.to_string(), details }
+}

@@ -1,0 +1,197 @@
+//! Calls and storage.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use tenantry_domain::access::TenantAccess;
+use tenantry_domain::clock::{Hour, Month, Timestamp};
+use tenantry_domain::id::TenantId;
+use tenantry_domain::stats::Heartbeat;
+use tenantry_domain::usage::{Bytes, Call, CallCount, UsageEvent, UsageOutcome, UsageReport};
+use tenantry_store::Usage;
+
+use crate::SqliteStore;
+use crate::error::Result;
+use crate::sql::{self, At, Number, tenant_id};
+use crate::tenants::require;
+use crate::writer::{Durability, Outcome};
+
+/// The rows of what other services report.
+const REPORTED: i64 = 0;
+/// The rows of this file's one server.
+const METERED: i64 = 1;
+
+#[async_trait]
+impl Usage for SqliteStore {
+    async fn count_calls(&self, calls: Vec<CallCount>) -> tenantry_domain::error::Result<()> {
+        let work = move |connection: &Connection| {
+            calls.iter().try_for_each(|calls| count(connection, calls))?;
+            Ok(Outcome::Done(()))
+        };
+        self.write(Durability::Handed, work).await
+    }
+
+    async fn report_usage(
+        &self,
+        access: &TenantAccess,
+        events: Vec<UsageEvent>,
+    ) -> tenantry_domain::error::Result<Vec<UsageOutcome>> {
+        let (context, tenant) = (self.context.clone(), access.tenant());
+        let work = move |connection: &Connection| {
+            require(connection, tenant)?;
+            let now = context.clock.now();
+            let outcomes: Result<_> =
+                events.iter().map(|event| report(connection, tenant, event, now)).collect();
+            Ok(Outcome::Done(outcomes?))
+        };
+        self.write(Durability::Flushed, work).await
+    }
+}
+
+/// One call, as a number of calls.
+pub(crate) fn single(call: &Call) -> CallCount {
+    CallCount {
+        tenant: call.tenant,
+        calls: 1,
+        last_call: call.received,
+        last_activity: call.activity.then_some(call.received),
+    }
+}
+
+/// Counts calls of one tenant that fall into one hour.
+pub(crate) fn count(connection: &Connection, calls: &CallCount) -> Result<()> {
+    add(connection, calls.tenant, METERED, calls.last_call, calls.calls)?;
+    // SQLite's max() of two values is NULL if either is.
+    sql::execute(
+        connection,
+        "INSERT INTO usage_heartbeats (tenant_id, slot, last_call_at, last_activity_at)
+         VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant_id, slot) DO UPDATE SET
+             last_call_at = max(usage_heartbeats.last_call_at, excluded.last_call_at),
+             last_activity_at = coalesce(
+                 max(usage_heartbeats.last_activity_at, excluded.last_activity_at),
+                 excluded.last_activity_at, usage_heartbeats.last_activity_at)",
+        params![tenant_id(calls.tenant), METERED, At(calls.last_call), calls.last_activity.map(At)],
+    )?;
+    Ok(())
+}
+
+/// Adds calls to the month and the hour of an instant.
+fn add(
+    connection: &Connection,
+    tenant: TenantId,
+    slot: i64,
+    at: Timestamp,
+    calls: u64,
+) -> Result<()> {
+    sql::execute(
+        connection,
+        "INSERT INTO usage_months (tenant_id, month, slot, calls) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant_id, month, slot)
+         DO UPDATE SET calls = usage_months.calls + excluded.calls",
+        params![tenant_id(tenant), Month::of(at).index(), slot, Number(calls)],
+    )?;
+    sql::execute(
+        connection,
+        "INSERT INTO usage_hours (tenant_id, hour, slot, calls) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant_id, hour, slot)
+         DO UPDATE SET calls = usage_hours.calls + excluded.calls",
+        params![tenant_id(tenant), Hour::of(at).index(), slot, Number(calls)],
+    )?;
+    Ok(())
+}
+
+fn report(
+    connection: &Connection,
+    tenant: TenantId,
+    event: &UsageEvent,
+    now: Timestamp,
+) -> Result<UsageOutcome> {
+    let marked = sql::execute(
+        connection,
+        "INSERT INTO usage_events (tenant_id, source, event_id, received_at)
+         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id, source, event_id) DO NOTHING",
+        params![tenant_id(tenant), event.source, event.id, At(now)],
+    )?;
+    if marked == 0 {
+        return Ok(UsageOutcome::Duplicate);
+    }
+    match event.report {
+        UsageReport::Calls(calls) => add(connection, tenant, REPORTED, event.time, calls)?,
+        UsageReport::Storage(bytes) => {
+            set_storage(connection, tenant, &event.source, bytes, event.time)?;
+        }
+    }
+    Ok(UsageOutcome::Counted)
+}
+
+/// Notes what a source holds now, unless it has said something later already, and moves the
+/// tenant's total by the difference.
+fn set_storage(
+    connection: &Connection,
+    tenant: TenantId,
+    source: &str,
+    bytes: Bytes,
+    at: Timestamp,
+) -> Result<()> {
+    let before = sql::optional(
+        connection,
+        "SELECT bytes, reported_at FROM storage_sources WHERE tenant_id = ?1 AND source = ?2",
+        params![tenant_id(tenant), source],
+        |row| Ok((row.get::<_, Number>(0)?.0, row.get::<_, At>(1)?.0)),
+    )?;
+    if before.is_some_and(|(_, reported_at)| reported_at > at) {
+        return Ok(());
+    }
+    sql::execute(
+        connection,
+        "INSERT INTO storage_sources (tenant_id, source, bytes, reported_at)
+         VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant_id, source)
+         DO UPDATE SET bytes = excluded.bytes, reported_at = excluded.reported_at",
+        params![tenant_id(tenant), source, Number(bytes.get()), At(at)],
+    )?;
+    let before = Number(before.map_or(0, |(bytes, _)| bytes));
+    sql::execute(
+        connection,
+        "INSERT INTO storage_totals (tenant_id, bytes) VALUES (?1, ?2)
+         ON CONFLICT (tenant_id) DO UPDATE SET bytes = storage_totals.bytes + ?2 - ?3",
+        params![tenant_id(tenant), Number(bytes.get()), before],
+    )?;
+    Ok(())
+}
+
+/// The newest counted call of a tenant, and the newest that is activity.
+pub(crate) fn heartbeat(connection: &Connection, tenant: TenantId) -> Result<Heartbeat> {
+    sql::one(
+        connection,
+        "SELECT max(last_call_at), max(last_activity_at) FROM usage_heartbeats
+         WHERE tenant_id = ?1",
+        params![tenant_id(tenant)],
+        |row| {
+            let instant =
+                |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<At>>(column)?.map(|at| at.0));
+            Ok(Heartbeat { last_call: instant(0)?, last_activity: instant(1)? })
+        },
+    )
+}
+
+/// The calls of a month.
+pub(crate) fn calls(connection: &Connection, tenant: TenantId, month: Month) -> Result<u64> {
+    sql::one(
+        connection,
+        "SELECT coalesce(sum(calls), 0) FROM usage_months WHERE tenant_id = ?1 AND month = ?2",
+        params![tenant_id(tenant), month.index()],
+        |row| Ok(row.get::<_, Number>(0)?.0),
+    )
+}
+
+/// What a tenant stores, over all sources.
+pub(crate) fn storage(connection: &Connection, tenant: TenantId) -> Result<Bytes> {
+    let bytes = sql::optional(
+        connection,
+        "SELECT bytes FROM storage_totals WHERE tenant_id = ?1",
+        params![tenant_id(tenant)],
+        |row| Ok(row.get::<_, Number>(0)?.0),
+    )?;
+    Ok(Bytes::new(bytes.unwrap_or_default()))
+}

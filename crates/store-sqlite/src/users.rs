@@ -1,0 +1,242 @@
+//! Users.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params, params_from_iter};
+use tenantry_domain::access::TenantAccess;
+use tenantry_domain::counts::Change;
+use tenantry_domain::error::{Conflict, Error, Missing};
+use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::ledger::Action;
+use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::patch::difference;
+use tenantry_domain::text::{Email, Name};
+use tenantry_domain::user::{
+    ExternalId, NewUser, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus,
+    UserStatusFilter,
+};
+use tenantry_store::Users;
+
+use crate::SqliteStore;
+use crate::books::{Books, Deed, counts};
+use crate::error::Result;
+use crate::list::{List, search_key};
+use crate::sql::{self, At, Id, Value, Word, blob, json, tenant_id, text};
+use crate::tenants::require;
+
+/// In the order of [`read`].
+macro_rules! columns {
+    () => {
+        "user_id, external_realm, external_subject, email, name, status, tenant_admin, member, \
+         created_at, updated_at, last_login_at"
+    };
+}
+
+#[async_trait]
+impl Users for SqliteStore {
+    async fn create_user(
+        &self,
+        access: &TenantAccess,
+        new: NewUser,
+    ) -> tenantry_domain::error::Result<User> {
+        self.change(access, move |books, access| {
+            let password_hash = new.password_hash.clone();
+            let user = new.clone().into_user(books.at);
+            require_unique(books, &user)?;
+            insert(books, &user, password_hash.as_deref())?;
+            let change = Change::User { before: None, after: Some(user.facts()) };
+            books.post(access, deed(Action::UserCreated, &user, change, json(&user)?))?;
+            Ok(user)
+        })
+        .await
+    }
+
+    async fn user(
+        &self,
+        access: &TenantAccess,
+        id: UserId,
+    ) -> tenantry_domain::error::Result<User> {
+        self.read(|connection| {
+            require(connection, access.tenant())?;
+            get(connection, access.tenant(), id)
+        })
+    }
+
+    async fn list_users(
+        &self,
+        access: &TenantAccess,
+        filter: &UserFilter,
+        page: PageRequest,
+    ) -> tenantry_domain::error::Result<Page<User>> {
+        let (tenant, filter) = (access.tenant(), filter.clone());
+        let clock = self.context.clock.now();
+        self.read_long(move |connection| {
+            let (counts, _) = counts(connection, tenant, clock)?;
+            let mut list = List::of_tenant("users", "user_id", columns!(), tenant);
+            match filter.status {
+                None => {}
+                Some(UserStatusFilter::Is(status)) => {
+                    list.and("status = ?", [Value::Text(status.as_str().to_owned())]);
+                }
+                Some(UserStatusFilter::Inactive) => list.and("status <> 'active'", []),
+            }
+            match filter.role {
+                None => {}
+                Some(UserRole::TenantAdmin) => list.and("tenant_admin = 1", []),
+                Some(UserRole::Member) => list.and("member = 1", []),
+            }
+            if let Some(q) = &filter.q {
+                list.and_contains(q);
+            }
+            list.page(connection, page, filter.counted(&counts), read, |user| Cursor {
+                created_at: user.created_at,
+                id: user.id.as_uuid(),
+            })
+        })
+        .await
+    }
+
+    async fn update_user(
+        &self,
+        access: &TenantAccess,
+        id: UserId,
+        patch: UserPatch,
+    ) -> tenantry_domain::error::Result<User> {
+        self.change(access, move |books, access| {
+            let before = get(books.connection, books.tenant, id)?;
+            let after = patch.clone().apply(&before, books.at);
+            if after != before {
+                require_unique(books, &after)?;
+                store(books, &after)?;
+                let change =
+                    Change::User { before: Some(before.facts()), after: Some(after.facts()) };
+                let details = difference(&json(&before)?, &json(&after)?);
+                books.post(access, deed(Action::UserUpdated, &after, change, details))?;
+            }
+            Ok(after)
+        })
+        .await
+    }
+
+    async fn delete_user(
+        &self,
+        access: &TenantAccess,
+        id: UserId,
+    ) -> tenantry_domain::error::Result<User> {
+        self.change(access, move |books, access| {
+            let user = get(books.connection, books.tenant, id)?;
+            sql::execute(
+                books.connection,
+                "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2",
+                params![tenant_id(books.tenant), Id(id.as_uuid())],
+            )?;
+            let change = Change::User { before: Some(user.facts()), after: None };
+            books.post(access, deed(Action::UserDeleted, &user, change, json(&user)?))?;
+            Ok(user)
+        })
+        .await
+    }
+}
+
+/// A user of this tenant.
+pub(crate) fn get(connection: &Connection, tenant: TenantId, id: UserId) -> Result<User> {
+    find(connection, tenant, id)?.ok_or_else(|| Error::NotFound(Missing::User).into())
+}
+
+/// A user of this tenant, if there is one with this id.
+pub(crate) fn find(connection: &Connection, tenant: TenantId, id: UserId) -> Result<Option<User>> {
+    let sql = concat!("SELECT ", columns!(), " FROM users WHERE tenant_id = ?1 AND user_id = ?2");
+    sql::optional(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())], read)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<User> {
+    let realm: Option<String> = row.get(1)?;
+    let subject: Option<String> = row.get(2)?;
+    Ok(User {
+        id: UserId::from_uuid(row.get::<_, Id>(0)?.0),
+        external_id: realm.zip(subject).map(|(realm, subject)| ExternalId { realm, subject }),
+        email: Email::from_stored(row.get(3)?),
+        name: row.get::<_, Option<String>>(4)?.map(Name::from_stored),
+        status: row.get::<_, Word<UserStatus>>(5)?.0,
+        roles: UserRoles { tenant_admin: row.get(6)?, member: row.get(7)? },
+        created_at: row.get::<_, At>(8)?.0,
+        updated_at: row.get::<_, At>(9)?.0,
+        last_login_at: row.get::<_, Option<At>>(10)?.map(|at| at.0),
+    })
+}
+
+/// Refuses what another user of the tenant has already. Nobody else writes meanwhile.
+fn require_unique(books: &Books<'_>, user: &User) -> Result<()> {
+    let email = sql::optional(
+        books.connection,
+        "SELECT 1 FROM users WHERE tenant_id = ?1 AND email_key = ?2 AND user_id <> ?3",
+        params![tenant_id(books.tenant), user.email.key(), Id(user.id.as_uuid())],
+        |_| Ok(()),
+    )?;
+    if email.is_some() {
+        return Err(Error::Conflict(Conflict::Email).into());
+    }
+    let Some(external) = &user.external_id else { return Ok(()) };
+    let external = sql::optional(
+        books.connection,
+        "SELECT 1 FROM users WHERE tenant_id = ?1 AND external_realm = ?2
+             AND external_subject = ?3 AND user_id <> ?4",
+        params![tenant_id(books.tenant), external.realm, external.subject, Id(user.id.as_uuid())],
+        |_| Ok(()),
+    )?;
+    if external.is_some() {
+        return Err(Error::Conflict(Conflict::ExternalId).into());
+    }
+    Ok(())
+}
+
+fn insert(books: &Books<'_>, user: &User, password_hash: Option<&str>) -> Result<()> {
+    sql::execute(
+        books.connection,
+        "INSERT INTO users (tenant_id, user_id, email, email_key, name, search_key, status,
+             tenant_admin, member, external_realm, external_subject, updated_at, created_at,
+             password_hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params_from_iter(
+            values(books, user)
+                .into_iter()
+                .chain([Value::Integer(user.created_at.as_millis()), text(password_hash)]),
+        ),
+    )?;
+    Ok(())
+}
+
+fn store(books: &Books<'_>, user: &User) -> Result<()> {
+    sql::execute(
+        books.connection,
+        "UPDATE users SET email = ?3, email_key = ?4, name = ?5, search_key = ?6, status = ?7,
+             tenant_admin = ?8, member = ?9, external_realm = ?10, external_subject = ?11,
+             updated_at = ?12
+         WHERE tenant_id = ?1 AND user_id = ?2",
+        params_from_iter(values(books, user)),
+    )?;
+    Ok(())
+}
+
+/// The key, and the columns that can be changed.
+fn values(books: &Books<'_>, user: &User) -> [Value; 12] {
+    let name = user.name.as_ref().map(Name::as_str);
+    let external = user.external_id.as_ref();
+    [
+        blob(books.tenant.as_uuid()),
+        blob(user.id.as_uuid()),
+        text(Some(user.email.as_str())),
+        Value::Text(user.email.key()),
+        text(name),
+        Value::Text(search_key([user.email.as_str()].into_iter().chain(name))),
+        text(Some(user.status.as_str())),
+        user.roles.tenant_admin.into(),
+        user.roles.member.into(),
+        text(external.map(|external| external.realm.as_str())),
+        text(external.map(|external| external.subject.as_str())),
+        Value::Integer(user.updated_at.as_millis()),
+    ]
+}
+
+fn deed(action: Action, user: &User, change: Change, details: serde_json::Value) -> Deed {
+    Deed { action, change, resource_id: user.id.to_string(), details }
+}

@@ -1,0 +1,235 @@
+//! The one writer: a thread that commits whatever has queued up as one group.
+//!
+//! A change is answered only after the commit that holds it is on disk, so that one flush serves
+//! many changes. Counted calls are committed in groups of their own that do not wait for the
+//! disk: they survive the process, and only a power cut can lose them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tenantry_domain::error::Error;
+use tokio::sync::oneshot;
+
+use crate::error::{Fault, Result};
+
+/// Jobs that may wait; beyond it callers are turned away rather than kept.
+const QUEUE: usize = 8_192;
+/// Jobs that share one commit at most, so that nobody waits for an endless group.
+const GROUP: usize = 512;
+
+/// What a group's commit waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// On disk before it is answered: administrative changes.
+    Flushed,
+    /// In the hands of the operating system: counted calls.
+    Handed,
+}
+
+/// What running a job's work led to.
+pub(crate) enum Outcome<T> {
+    /// The answer, once the group is committed.
+    Done(T),
+    /// A bounded part is done; the rest goes on in a later group.
+    Again,
+}
+
+/// A queued piece of work, whatever its answer's type.
+trait Job: Send {
+    fn durability(&self) -> Durability;
+    /// Runs it, or its next part, in a savepoint of its own. Answers whether it is done.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Tells the caller what came of it, now that its group is committed or is not.
+    fn answer(self: Box<Self>, committed: std::result::Result<(), Error>);
+}
+
+struct Task<T, F> {
+    durability: Durability,
+    work: F,
+    result: Option<Result<T>>,
+    caller: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<Outcome<T>> + Send,
+{
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.result = match in_savepoint(connection, &mut self.work) {
+            Ok(Outcome::Again) => None,
+            Ok(Outcome::Done(value)) => Some(Ok(value)),
+            Err(fault) => Some(Err(fault)),
+        };
+        self.result.is_some()
+    }
+
+    fn answer(self: Box<Self>, committed: std::result::Result<(), Error>) {
+        let result = match (self.result, committed) {
+            // Its own failure says more than the group's.
+            (Some(Err(fault)), _) => Err(fault),
+            (_, Err(error)) => Err(Fault(error)),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(Fault(Error::internal("a job was answered before it was done"))),
+        };
+        // Nobody listens if the caller has gone away; the work is done all the same.
+        let _ = self.caller.send(result);
+    }
+}
+
+/// Runs work so that a failure undoes what it did and nothing else of its group.
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: &mut impl FnMut(&Connection) -> Result<Outcome<T>>,
+) -> Result<Outcome<T>> {
+    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+    let result = catch_unwind(AssertUnwindSafe(|| work(connection)))
+        .unwrap_or_else(|_| Err(Fault(Error::internal("a write panicked"))));
+    if result.is_err() && !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+    }
+    if !connection.is_autocommit() {
+        connection.prepare_cached("RELEASE job")?.execute([])?;
+    }
+    result
+}
+
+/// Hands work to the writer's thread.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: Option<SyncSender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread, which owns the connection until the writer is dropped.
+    pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("tenantry-writer".to_owned())
+            .spawn(move || Thread { connection, durability: None }.serve(&jobs))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Runs `work` in a group's transaction; answers after the commit. Whatever `work` did is
+    /// undone if it fails. Once queued, it runs even if the caller goes away.
+    pub(crate) async fn run<T, F>(&self, durability: Durability, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<Outcome<T>> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let job = Box::new(Task { durability, work, result: None, caller });
+        let stopped = || Fault(Error::Unavailable("the writer has stopped".to_owned()));
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                Fault(Error::Unavailable("too many changes are waiting".to_owned()))
+            }
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    /// Lets the thread finish what is queued, so that nothing acknowledged is in flight.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    /// What the connection is set to now.
+    durability: Option<Durability>,
+}
+
+impl Thread {
+    fn serve(mut self, jobs: &Receiver<Box<dyn Job>>) {
+        while let Ok(first) = jobs.recv() {
+            let mut waiting = vec![first];
+            while !waiting.is_empty() {
+                waiting.extend(jobs.try_iter().take(GROUP.saturating_sub(waiting.len())));
+                let (calls, changes): (Vec<_>, Vec<_>) =
+                    waiting.into_iter().partition(|job| job.durability() == Durability::Handed);
+                waiting = self.group(Durability::Handed, calls);
+                waiting.extend(self.group(Durability::Flushed, changes));
+            }
+        }
+    }
+
+    /// Runs one group; answers the jobs that have more to do.
+    fn group(&mut self, durability: Durability, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        if jobs.is_empty() {
+            return jobs;
+        }
+        let (mut ran, mut again) = (Vec::with_capacity(jobs.len()), Vec::new());
+        let mut jobs = jobs.into_iter();
+        let committed = self.transact(durability, |connection| {
+            for mut job in jobs.by_ref() {
+                let done = job.run(connection);
+                if done {
+                    ran.push(job)
+                } else {
+                    again.push(job)
+                }
+                // A failing disk can end the transaction; what came next would not be in one.
+                if connection.is_autocommit() {
+                    break;
+                }
+            }
+        });
+        if let Err(error) = &committed {
+            tracing::error!(%error, "a group of writes failed and was undone");
+            ran.append(&mut again);
+        }
+        for job in ran.into_iter().chain(jobs) {
+            job.answer(committed.clone());
+        }
+        again
+    }
+
+    fn transact(
+        &mut self,
+        durability: Durability,
+        run: impl FnOnce(&Connection),
+    ) -> std::result::Result<(), Error> {
+        let lost = "sqlite: the transaction was ended by a failing disk";
+        let result: Result<()> = (|| {
+            self.set(durability)?;
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            run(&self.connection);
+            if self.connection.is_autocommit() {
+                return Err(Fault(Error::Unavailable(lost.to_owned())));
+            }
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(())
+        })();
+        if result.is_err() && !self.connection.is_autocommit() {
+            // If this fails too, the next BEGIN will say so.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        result.map_err(|Fault(error)| error)
+    }
+
+    fn set(&mut self, durability: Durability) -> Result<()> {
+        if self.durability != Some(durability) {
+            self.connection.execute_batch(match durability {
+                Durability::Flushed => "PRAGMA synchronous = FULL",
+                Durability::Handed => "PRAGMA synchronous = NORMAL",
+            })?;
+            self.durability = Some(durability);
+        }
+        Ok(())
+    }
+}

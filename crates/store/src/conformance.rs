@@ -1,1 +1,0 @@
-//! The behaviour that every store has.

@@ -1,0 +1,236 @@
+//! Accesses, drafts and short ways to ask, so that a case says only what it is about.
+
+use std::sync::Arc;
+
+use tenantry_domain::access::{
+    Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role,
+    TenantAccess,
+};
+use tenantry_domain::api_key::{ApiKey, NewApiKey, SecretHash};
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::counts::Counts;
+use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCredential, Sealed};
+use tenantry_domain::entropy::Entropy;
+use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
+use tenantry_domain::ledger::{Action, ActorKind, Entry};
+use tenantry_domain::oauth_client::{ClientType, GrantType, NewOauthClient, OauthClient};
+use tenantry_domain::page::{PageRequest, PageStart};
+use tenantry_domain::scope::Scopes;
+use tenantry_domain::stats::Statistics;
+use tenantry_domain::tenant::{NewTenant, Subscription, TenantStatus};
+use tenantry_domain::text::{Email, Name};
+use tenantry_domain::usage::{Call, CallCount};
+use tenantry_domain::user::{NewUser, User, UserRoles, UserStatus};
+
+use super::harness::Fixture;
+
+/// The id of the principal that [`own`] acts as.
+pub const OPERATOR: &str = "operator";
+
+/// The first page, as large as pages get.
+pub const ALL: PageRequest = PageRequest { limit: 500, from: PageStart::Offset(0) };
+
+/// Authority over the platform, by no principal.
+pub fn platform() -> PlatformAccess {
+    PlatformAccess::local(ActorKind::System, "test")
+}
+
+/// Authority over a tenant, by no principal.
+pub fn system(tenant: TenantId) -> TenantAccess {
+    platform().tenant(tenant)
+}
+
+/// Authority over a tenant by one of its own principals, with the call it makes.
+pub fn own(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
+    let role = if tenant == TenantId::PLATFORM { Role::SuperAdmin } else { Role::TenantAdmin };
+    caller(tenant, role, call).authorize(tenant, tenant, Permission::Write).unwrap()
+}
+
+/// Authority of a super admin over a tenant, with the call, which counts for the platform.
+pub fn super_admin(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
+    caller(TenantId::PLATFORM, Role::SuperAdmin, call)
+        .authorize(tenant, tenant, Permission::Govern)
+        .unwrap()
+}
+
+fn caller(tenant: TenantId, role: Role, call: Option<&Arc<Call>>) -> Caller {
+    let principal = Principal { tenant, kind: PrincipalKind::Operator(OPERATOR.into()), role };
+    let state = CallerState { tenant: Some(TenantStatus::Active), user: None };
+    Caller::admit(&principal, &state, None, call.cloned()).unwrap()
+}
+
+/// What to ask about a caller without a user row.
+pub const fn probe(tenant: TenantId) -> CallerProbe {
+    CallerProbe { tenant, user: None }
+}
+
+/// A name.
+pub fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+/// An e-mail address.
+pub fn email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+/// The integration that the credentials of [`Fixture::new_credential`] belong to.
+pub fn integration() -> IntegrationId {
+    IntegrationId::parse("github").unwrap()
+}
+
+/// The instant that a text says.
+pub fn instant(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Calls that are activity, all of them received at one instant.
+pub const fn calls(tenant: TenantId, calls: u64, at: Timestamp) -> CallCount {
+    CallCount { tenant, calls, last_call: at, last_activity: Some(at) }
+}
+
+impl Fixture {
+    /// This many milliseconds after what the clock shows.
+    pub fn in_millis(&self, millis: i64) -> Timestamp {
+        self.now().plus_millis(millis)
+    }
+
+    /// A tenant to be made.
+    pub fn new_tenant(&self, text: &str) -> NewTenant {
+        NewTenant {
+            id: TenantId::generate(self.now(), self.entropy.as_ref()),
+            name: name(text),
+            display_name: None,
+            server_url: None,
+            realm_name: None,
+            settings: serde_json::Map::new(),
+            subscription: Subscription::default(),
+            storage_quota: None,
+        }
+    }
+
+    /// An active member to be made.
+    pub fn new_user(&self, address: &str) -> NewUser {
+        NewUser {
+            id: UserId::generate(self.now(), self.entropy.as_ref()),
+            external_id: None,
+            email: email(address),
+            name: None,
+            status: UserStatus::Active,
+            roles: UserRoles { tenant_admin: false, member: true },
+            password_hash: None,
+        }
+    }
+
+    /// An API key to be made.
+    pub fn new_api_key(&self, expires_at: Option<Timestamp>) -> NewApiKey {
+        let entropy: &dyn Entropy = self.entropy.as_ref();
+        NewApiKey {
+            id: ApiKeyId::generate(self.now(), entropy),
+            name: name("a key"),
+            prefix: "tnt_abcd".to_owned(),
+            secret_hash: SecretHash(entropy.bytes()),
+            scopes: Scopes::parse(["stats:read", "users:write"]).unwrap(),
+            expires_at,
+            ip_allowlist: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+        }
+    }
+
+    /// An OAuth client to be made.
+    pub fn new_oauth_client(&self) -> NewOauthClient {
+        let entropy: &dyn Entropy = self.entropy.as_ref();
+        let id = OauthClientId::generate(self.now(), entropy);
+        NewOauthClient {
+            id,
+            client_id: format!("client-{id}"),
+            secret_hash: Some(SecretHash(entropy.bytes())),
+            name: name("a client"),
+            client_type: ClientType::Confidential,
+            redirect_uris: vec!["https://app.example.com/back".to_owned()],
+            grant_types: vec![GrantType::ClientCredentials, GrantType::RefreshToken],
+            scopes: Scopes::parse(["stats:read"]).unwrap(),
+            allowed_origins: vec!["https://app.example.com".to_owned()],
+            ip_allowlist: vec!["192.0.2.7".parse().unwrap()],
+        }
+    }
+
+    /// A credential of [`integration`] to be made.
+    pub fn new_credential(&self, expires_at: Option<Timestamp>) -> NewCredential {
+        NewCredential {
+            id: CredentialId::generate(self.now(), self.entropy.as_ref()),
+            integration_id: integration(),
+            credential_name: name("a credential"),
+            description: Some("for the nightly export".to_owned()),
+            auth_type: AuthType::ApiKey,
+            scopes: vec!["repo".to_owned()],
+            token_endpoint: Some("https://third.example.com/token".to_owned()),
+            authorization_endpoint: None,
+            metadata: serde_json::Map::from_iter([("team".to_owned(), "export".into())]),
+            expires_at,
+            secret: Sealed(b"sealed".to_vec()),
+        }
+    }
+
+    /// Makes a tenant.
+    pub async fn tenant(&self, text: &str) -> TenantId {
+        self.store.create_tenant(&platform(), self.new_tenant(text)).await.unwrap().id
+    }
+
+    /// Makes an active member.
+    pub async fn user(&self, tenant: TenantId, address: &str) -> User {
+        self.store.create_user(&system(tenant), self.new_user(address)).await.unwrap()
+    }
+
+    /// Makes an API key.
+    pub async fn api_key(&self, tenant: TenantId, expires_at: Option<Timestamp>) -> ApiKey {
+        self.store.create_api_key(&system(tenant), self.new_api_key(expires_at)).await.unwrap()
+    }
+
+    /// Makes an OAuth client.
+    pub async fn oauth_client(&self, tenant: TenantId) -> OauthClient {
+        self.store.create_oauth_client(&system(tenant), self.new_oauth_client()).await.unwrap()
+    }
+
+    /// Makes a credential of [`integration`].
+    pub async fn credential(&self, tenant: TenantId, expires_at: Option<Timestamp>) -> Credential {
+        let new = self.new_credential(expires_at);
+        self.store.create_credential(&system(tenant), new).await.unwrap()
+    }
+
+    /// A tenant's statistics, if there is such a tenant.
+    pub async fn find_statistics(&self, tenant: TenantId) -> Option<Statistics> {
+        let probe = probe(TenantId::PLATFORM);
+        let (_, statistics) = self.store.statistics(&probe, tenant).await.unwrap();
+        statistics.open(&system(tenant)).unwrap()
+    }
+
+    /// A tenant's statistics.
+    pub async fn statistics(&self, tenant: TenantId) -> Statistics {
+        self.find_statistics(tenant).await.unwrap()
+    }
+
+    /// A tenant's counts.
+    pub async fn counts(&self, tenant: TenantId) -> Counts {
+        self.statistics(tenant).await.counts
+    }
+
+    /// A tenant's ledger, oldest entry first.
+    pub async fn entries(&self, tenant: TenantId) -> Vec<Entry> {
+        self.store.entries_after(tenant, 0, 10_000).await.unwrap()
+    }
+
+    /// The actions of a tenant's ledger, oldest first.
+    pub async fn actions(&self, tenant: TenantId) -> Vec<Action> {
+        self.entries(tenant).await.iter().map(|entry| entry.action).collect()
+    }
+
+    /// The newest entry of a tenant's ledger.
+    pub async fn newest_entry(&self, tenant: TenantId) -> Entry {
+        self.entries(tenant).await.pop().unwrap()
+    }
+
+    /// A call that nobody has counted yet, received now.
+    pub fn call(&self, tenant: TenantId) -> Arc<Call> {
+        Arc::new(Call::new(tenant, self.now(), true))
+    }
+}

@@ -1,0 +1,125 @@
+//! Credentials of the vault: what is known of them, and their secrets.
+
+use tenantry_domain::counts::Counts;
+use tenantry_domain::credential::{CredentialPatch, IntegrationId, Sealed};
+use tenantry_domain::error::{Error, Missing};
+use tenantry_domain::ledger::Action;
+use tenantry_domain::patch::Patch;
+
+use super::builders::{integration, name, system};
+use super::harness::Fixture;
+
+/// A credential is made, read, changed and removed, and the counts follow each step.
+pub async fn each_step_is_counted(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let (access, integration) = (system(tenant), integration());
+    let new = f.new_credential(Some(f.in_millis(100_000)));
+    let made = f.store.create_credential(&access, new.clone()).await.unwrap();
+    assert_eq!(made, new.into_credential(f.now()));
+    assert_eq!(f.store.credential(&access, &integration, made.id).await.unwrap(), made);
+    let active = Counts { credentials_active: 1, ..Counts::default() };
+    assert_eq!(f.counts(tenant).await, active);
+
+    f.clock.advance(10);
+    let patch = CredentialPatch {
+        credential_name: Some(name("renamed")),
+        description: Patch::Clear,
+        scopes: Some(vec!["read".to_owned(), "write".to_owned()]),
+        token_endpoint: Patch::Clear,
+        authorization_endpoint: Patch::Set("https://third.example.com/consent".to_owned()),
+        metadata: Some(serde_json::Map::new()),
+        expires_at: Patch::Keep,
+        secret: None,
+    };
+    let changed =
+        f.store.update_credential(&access, &integration, made.id, patch.clone()).await.unwrap();
+    assert_eq!(changed, patch.apply(&made, f.now()));
+    assert_eq!(f.store.credential(&access, &integration, made.id).await.unwrap(), changed);
+    assert_eq!(f.counts(tenant).await, active);
+
+    let deleted = f.store.delete_credential(&access, &integration, made.id).await.unwrap();
+    assert_eq!(deleted, changed);
+    assert_eq!(f.counts(tenant).await, Counts::default());
+    let result = f.store.credential(&access, &integration, made.id).await;
+    assert_fault!(result, Error::NotFound(Missing::Credential));
+    let again = f.store.delete_credential(&access, &integration, made.id).await;
+    assert_fault!(again, Error::NotFound(Missing::Credential));
+    assert_eq!(
+        f.actions(tenant).await[1..],
+        [Action::CredentialCreated, Action::CredentialUpdated, Action::CredentialDeleted]
+    );
+}
+
+/// The secret comes back as it was sealed, and the ledger says who saw it.
+pub async fn revealing_leaves_an_entry(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let (access, integration) = (system(tenant), integration());
+    let mut new = f.new_credential(None);
+    new.secret = Sealed(vec![0, 255, 7]);
+    let made = f.store.create_credential(&access, new).await.unwrap();
+    let counts = f.counts(tenant).await;
+    f.clock.advance(10);
+    let (credential, secret) =
+        f.store.reveal_credential(&access, &integration, made.id).await.unwrap();
+    assert_eq!((credential, secret), (made.clone(), Sealed(vec![0, 255, 7])));
+    let entry = f.newest_entry(tenant).await;
+    assert_eq!((entry.action, entry.at), (Action::CredentialRevealed, f.now()));
+    assert_eq!((entry.resource_id, entry.counts), (made.id.to_string(), counts));
+}
+
+/// A new secret alone is a change, though nothing else shows it.
+pub async fn a_new_secret_is_a_change(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let (access, integration) = (system(tenant), integration());
+    let made = f.credential(tenant, None).await;
+    f.clock.advance(10);
+    let patch =
+        CredentialPatch { secret: Some(Sealed(vec![1, 2, 3])), ..CredentialPatch::default() };
+    let changed = f.store.update_credential(&access, &integration, made.id, patch).await.unwrap();
+    assert_eq!(changed.updated_at, f.now());
+    assert_eq!(f.newest_entry(tenant).await.action, Action::CredentialUpdated);
+    let (revealed, secret) =
+        f.store.reveal_credential(&access, &integration, made.id).await.unwrap();
+    assert_eq!((revealed, secret), (changed, Sealed(vec![1, 2, 3])));
+}
+
+/// A patch that changes nothing leaves no trace.
+pub async fn a_patch_that_changes_nothing_leaves_no_trace(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let made = f.credential(tenant, None).await;
+    let before = f.entries(tenant).await;
+    f.clock.advance(10);
+    let same = CredentialPatch {
+        credential_name: Some(made.credential_name.clone()),
+        expires_at: Patch::Clear,
+        ..CredentialPatch::default()
+    };
+    for patch in [CredentialPatch::default(), same] {
+        let access = system(tenant);
+        let after =
+            f.store.update_credential(&access, &integration(), made.id, patch).await.unwrap();
+        assert_eq!(after, made);
+    }
+    assert_eq!(f.entries(tenant).await, before);
+}
+
+/// The integration is part of a credential's name.
+pub async fn the_wrong_integration_finds_nothing(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let access = system(tenant);
+    let made = f.credential(tenant, None).await;
+    let before = f.statistics(tenant).await;
+    for wrong in ["GitHub", "gitlab"] {
+        let wrong = IntegrationId::parse(wrong).unwrap();
+        let result = f.store.credential(&access, &wrong, made.id).await;
+        assert_fault!(result, Error::NotFound(Missing::Credential));
+        let patch = CredentialPatch { description: Patch::Clear, ..CredentialPatch::default() };
+        let result = f.store.update_credential(&access, &wrong, made.id, patch).await;
+        assert_fault!(result, Error::NotFound(Missing::Credential));
+        let result = f.store.delete_credential(&access, &wrong, made.id).await;
+        assert_fault!(result, Error::NotFound(Missing::Credential));
+        let result = f.store.reveal_credential(&access, &wrong, made.id).await;
+        assert_fault!(result, Error::NotFound(Missing::Credential));
+    }
+    assert_eq!(f.statistics(tenant).await, before);
+}

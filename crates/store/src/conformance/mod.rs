@@ -1,0 +1,214 @@
+//! The behaviour that every store has: one suite, whichever the database.
+//!
+//! A store's `tests/conformance.rs` is one line, [`conformance_suite!`](crate::conformance_suite)
+//! with a [`Factory`] of that store. Every case gets a fresh store and ends with a full recount.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
+    reason = "a failed assertion is the purpose of this module"
+)]
+
+/// Asserts that a result is this fault.
+macro_rules! assert_fault {
+    ($result:expr, $fault:pat) => {
+        match $result {
+            Err($fault) => {}
+            other => panic!("{}: {other:?} is not {}", stringify!($result), stringify!($fault)),
+        }
+    };
+}
+
+pub mod api_keys;
+pub mod audit_log;
+pub mod builders;
+pub mod calls;
+pub mod concurrency;
+pub mod credentials;
+pub mod expiry;
+mod harness;
+pub mod history;
+pub mod installation;
+pub mod isolation;
+pub mod lists;
+mod model;
+pub mod oauth_clients;
+mod properties;
+pub mod reports;
+pub mod tenants;
+pub mod users;
+
+pub use harness::{Factory, Fixture, ManualClock, START, SeededEntropy, assert_exact, run};
+pub use properties::random_sequences_match_a_recount;
+
+/// The tests of a store: one for each case of the suite. Takes an expression that makes a
+/// [`Factory`](crate::conformance::Factory).
+#[macro_export]
+macro_rules! conformance_suite {
+    ($factory:expr) => {
+        fn factory() -> impl $crate::conformance::Factory {
+            $factory
+        }
+
+        #[test]
+        fn random_sequences_match_a_recount() {
+            $crate::conformance::random_sequences_match_a_recount(&factory());
+        }
+
+        $crate::conformance_suite! { @cases
+            api_keys {
+                each_step_is_counted
+                a_key_expires_by_the_clock_alone
+                a_key_can_be_made_expired
+                an_expired_key_can_be_revoked
+                a_revoked_key_does_not_expire
+            }
+            audit_log {
+                an_entry_says_what_happened
+                no_secret_is_in_the_ledger
+                a_note_moves_no_count
+                entries_are_found
+                the_ledger_is_read_from_any_place
+            }
+            calls {
+                calls_add_up
+                a_call_counts_in_the_month_of_its_receipt
+                the_year_turns
+                only_activity_is_activity
+                nothing_is_older_than_the_newest_call
+                a_change_counts_its_call
+                reading_counts_no_call
+                a_call_for_another_tenant_is_not_counted
+                a_refused_change_counts_no_call
+                a_change_is_activity_of_its_own_tenant
+            }
+            concurrency {
+                nothing_is_lost_and_nothing_goes_back
+                one_of_many_wins
+                a_key_is_revoked_once
+                what_expires_is_settled_once
+            }
+            credentials {
+                each_step_is_counted
+                revealing_leaves_an_entry
+                a_new_secret_is_a_change
+                a_patch_that_changes_nothing_leaves_no_trace
+                the_wrong_integration_finds_nothing
+            }
+            expiry {
+                a_credential_expires_at_its_very_instant
+                a_change_settles_what_is_due
+                an_expiry_to_come_can_be_moved
+                an_expired_credential_can_come_back
+                other_changes_leave_it_expired
+                an_expired_credential_can_be_removed
+                a_credential_can_be_made_expired
+                a_thousand_at_once_are_one_entry
+                settling_is_bounded
+            }
+            history {
+                the_past_is_as_it_was_seen
+                the_past_does_not_change
+                a_clock_that_steps_back_takes_nothing_back
+                a_month_does_not_come_back
+            }
+            installation {
+                a_store_answers
+                the_first_master_key_binds
+                there_is_one_first_signing_key
+            }
+            isolation {
+                an_unknown_tenant_is_not_found
+                what_belongs_to_another_tenant_is_not_found
+            }
+            lists {
+                totals_are_the_statistics
+                credentials_are_found_by_integration
+                users_are_found_by_a_part
+                pages_leave_nothing_out
+                a_cursor_keeps_its_place
+                a_list_holds_one_tenant_alone
+            }
+            oauth_clients {
+                each_step_is_counted
+                a_public_client_has_no_secret
+                a_patch_that_changes_nothing_leaves_no_trace
+            }
+            reports {
+                a_repeat_is_counted_once
+                calls_count_in_the_month_of_the_event
+                a_report_moves_no_instant
+                storage_is_the_sum_of_its_sources
+                the_later_report_stands
+                a_suspended_tenant_is_still_metered
+                a_report_is_a_call_too
+            }
+            tenants {
+                the_platform_is_there
+                a_new_tenant_is_empty
+                a_patch_changes_what_it_names
+                a_patch_that_changes_nothing_leaves_no_trace
+                an_id_is_never_used_again
+                suspending_changes_no_count
+                a_deleted_tenant_is_gone
+                calls_of_a_deleted_tenant_hold_nobody_up
+                tenants_are_found
+                a_tenant_changes_itself
+            }
+            users {
+                each_step_is_counted
+                a_removed_admin_is_none
+                an_email_is_unique_in_its_tenant
+                an_external_id_is_unique_in_its_tenant
+                a_patch_that_changes_nothing_leaves_no_trace
+                callers_are_known_as_they_are_now
+                statistics_open_with_authority_alone
+            }
+        }
+    };
+    (@cases $($subject:ident { $($case:ident)+ })+) => {
+        $(mod $subject {
+            $(#[test]
+            fn $case() {
+                $crate::conformance::run(&super::factory(), $crate::conformance::$subject::$case);
+            })+
+        })+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A case that is in no list would never run.
+    #[test]
+    fn every_case_is_listed() {
+        let listed = include_str!("mod.rs");
+        for (file, source) in [
+            ("api_keys", include_str!("api_keys.rs")),
+            ("audit_log", include_str!("audit_log.rs")),
+            ("calls", include_str!("calls.rs")),
+            ("concurrency", include_str!("concurrency.rs")),
+            ("credentials", include_str!("credentials.rs")),
+            ("expiry", include_str!("expiry.rs")),
+            ("history", include_str!("history.rs")),
+            ("installation", include_str!("installation.rs")),
+            ("isolation", include_str!("isolation.rs")),
+            ("lists", include_str!("lists.rs")),
+            ("oauth_clients", include_str!("oauth_clients.rs")),
+            ("reports", include_str!("reports.rs")),
+            ("tenants", include_str!("tenants.rs")),
+            ("users", include_str!("users.rs")),
+        ] {
+            let (_, list) = listed.split_once(&format!("\n            {file} {{\n")).unwrap();
+            let (list, _) = list.split_once('}').unwrap();
+            let listed: Vec<_> = list.split_whitespace().collect();
+            let cases: Vec<_> = source
+                .split("\npub async fn ")
+                .skip(1)
+                .filter_map(|rest| rest.split_once('(').map(|(name, _)| name))
+                .collect();
+            assert_eq!(listed, cases, "{file}");
+        }
+    }
+}
