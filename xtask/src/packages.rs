@@ -1,6 +1,8 @@
 //! Programs that come from the system's packages.
 
-use anyhow::{Result, bail, ensure};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::step::{self, command, succeeds};
 
@@ -9,12 +11,15 @@ pub(crate) fn need(program: &str, package: &str) -> Result<()> {
     if is_there(program) {
         return Ok(());
     }
-    let Some(as_root) = apt_get_as_root() else {
-        bail!("the tests need `{program}`, which is missing and cannot be installed from here");
-    };
     let install = ["install", "--yes", "--no-install-recommends", package];
     for arguments in [&["update"][..], &install] {
-        step::run(command("env", &as_root).args(arguments))?;
+        let mut apt_get = apt_get().with_context(|| {
+            format!(
+                "please install `{program}`, which the tests need; \
+                 that takes apt-get, as root or by sudo without a password, to be done for you"
+            )
+        })?;
+        step::run(apt_get.args(arguments))?;
     }
     ensure!(is_there(program), "`{program}` is missing although `{package}` is installed");
     Ok(())
@@ -24,17 +29,19 @@ fn is_there(program: &str) -> bool {
     succeeds(program, &["--version"])
 }
 
-/// The arguments of `env` that start apt-get with the right to install, if there is a way without a
-/// password.
-fn apt_get_as_root() -> Option<Vec<&'static str>> {
-    let apt_get = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"];
+/// apt-get with the right to install and no questions asked, if there is such a way.
+fn apt_get() -> Option<Command> {
     if !is_there("apt-get") {
-        None
-    } else if command("id", &["--user"]).output().ok()?.stdout.trim_ascii() == b"0" {
-        Some(apt_get.to_vec())
-    } else if succeeds("sudo", &["--non-interactive", "true"]) {
-        Some([&["sudo", "--non-interactive"], &apt_get[..]].concat())
-    } else {
-        None
+        return None;
     }
+    let user = command("id", &["--user"]).output().ok()?.stdout;
+    let mut command = if user.trim_ascii() == b"0" {
+        command("env", &[])
+    } else if succeeds("sudo", &["--non-interactive", "true"]) {
+        command("sudo", &["--non-interactive", "env"])
+    } else {
+        return None;
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+    Some(command)
 }

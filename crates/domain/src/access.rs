@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
 use crate::error::{AuthFailure, Denied, Error, Result};
 use crate::id::{TenantId, UserId};
 use crate::ledger::{ActorInfo, ActorKind};
@@ -169,6 +168,12 @@ impl Caller {
                 (ActorKind::User, id.to_string(), info)
             }
             (PrincipalKind::User(_), None) => return Err(revoked()),
+            // Only the platform's own tenant has super admins.
+            (PrincipalKind::Operator(_), _)
+                if role == Role::SuperAdmin && principal.tenant != TenantId::PLATFORM =>
+            {
+                return Err(revoked());
+            }
             (PrincipalKind::Operator(token), _) => {
                 let info = ActorInfo { ip_address: ip, ..ActorInfo::default() };
                 (ActorKind::Operator, token.to_string(), info)
@@ -349,15 +354,4 @@ impl<T> Guarded<T> {
             Err(Error::Denied(Denied::InsufficientPermissions))
         }
     }
-}
-
-/// The claims of a token that Tenantry's own realm issues, before it is signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenGrant {
-    /// Whose token it is.
-    pub principal: Principal,
-    /// From when on it is valid.
-    pub issued_at: Timestamp,
-    /// From this instant on it is not.
-    pub expires_at: Timestamp,
 }

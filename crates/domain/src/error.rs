@@ -12,41 +12,53 @@ pub struct FieldError {
 }
 
 /// The things a request can name and that can be missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// A tenant.
+    #[error("Tenant not found")]
     Tenant,
     /// A user.
+    #[error("User not found")]
     User,
     /// An API key.
+    #[error("API key not found")]
     ApiKey,
     /// An OAuth client.
+    #[error("OAuth client not found")]
     OauthClient,
     /// A credential.
+    #[error("Credential not found")]
     Credential,
 }
 
 /// What a request collides with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// The tenant's id is taken, or was used before.
+    #[error("the tenant's id is taken, or was used before")]
     TenantId,
     /// Another user of the tenant has this e-mail.
+    #[error("another user of the tenant has this e-mail")]
     Email,
     /// Another user of the tenant has this external id.
+    #[error("another user of the tenant has this external id")]
     ExternalId,
     /// The API key is revoked already.
+    #[error("the API key is revoked already")]
     AlreadyRevoked,
 }
 
 /// Why a valid caller may not do what it asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The caller lacks the role, or names a tenant that is not its own.
+    #[error("the role or the tenant of the caller does not allow this")]
     InsufficientPermissions,
     /// The caller's tenant is suspended and the request would change something.
+    #[error("the tenant is suspended: it can be read and not changed")]
     TenantSuspended,
     /// The platform's own tenant can be neither suspended nor deleted.
+    #[error("the platform's own tenant can be neither suspended nor deleted")]
     PlatformProtected,
 }
 
@@ -106,19 +118,19 @@ pub enum Error {
     #[error("{0} must be a UUID")]
     InvalidTenantId(&'static str),
     /// The request cannot be read at all.
-    #[error("malformed request: {0}")]
+    #[error("{0}")]
     Malformed(String),
     /// The caller is known and may not.
-    #[error("denied: {0:?}")]
+    #[error("{0}")]
     Denied(Denied),
     /// What the request names is not there.
-    #[error("not found: {0:?}")]
+    #[error("{0}")]
     NotFound(Missing),
     /// The request collides with what is there.
-    #[error("conflict: {0:?}")]
+    #[error("{0}")]
     Conflict(Conflict),
     /// The request can be read and breaks rules; every offending field is named.
-    #[error("invalid: {}", Fields(.0))]
+    #[error("{}", Fields(.0))]
     Invalid(Vec<FieldError>),
     /// The store cannot answer now and may be able to soon; nothing was changed.
     #[error("unavailable: {0}")]

@@ -27,7 +27,7 @@ const TENANT_LEN: usize = U128_DIGITS as usize;
 const SECRET_LEN: usize = 2 * U128_DIGITS as usize;
 const CHECKSUM_LEN: usize = U32_DIGITS as usize;
 /// The tag and the tenant, and four characters of the secret: enough to recognise a key by, and
-/// 238 bits remain unknown.
+/// more than 230 bits remain unknown.
 const PREFIX_LEN: usize = API_KEY.len() + TENANT_LEN + 4;
 
 /// A new API key. Its text is shown once; what is kept is the rest.
@@ -44,8 +44,7 @@ pub struct IssuedKey {
 /// Makes an API key of a tenant.
 pub fn issue_api_key(tenant: TenantId, entropy: &dyn Entropy) -> IssuedKey {
     // Each text has its full size from the start: growing would leave a copy of it behind.
-    let mut text =
-        String::with_capacity(API_KEY.len() + TENANT_LEN + SECRET_LEN + CHECKSUM_LEN);
+    let mut text = String::with_capacity(API_KEY.len() + TENANT_LEN + SECRET_LEN + CHECKSUM_LEN);
     text.push_str(API_KEY);
     push_tenant(&mut text, tenant);
     push_secret(&mut text, entropy);
@@ -165,6 +164,9 @@ mod tests {
         }
         assert_eq!(parse_api_key(&format!("{text}0")), None);
         assert_eq!(parse_api_key(&format!("{text} ")), None);
+        // Zeros in front leave the checksum's number as it is.
+        let (body, checksum) = text.split_at(text.len() - CHECKSUM_LEN);
+        assert_eq!(parse_api_key(&format!("{body}0{checksum}")), None);
     }
 
     #[test]

@@ -11,11 +11,9 @@ use tokio::sync::Semaphore;
 
 use crate::secret::SecretText;
 
-/// Memory in KiB, passes and lanes: the first choice of OWASP's password storage cheat sheet that
-/// needs less than 20 MB.
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
+/// 19 MiB, two passes, one lane, as OWASP's password storage cheat sheet recommends. A test holds
+/// the library's default to that.
+const PARAMS: Params = Params::DEFAULT;
 const SALT_LEN: usize = 16;
 
 /// What a password is compared with when there is none: a hash of the same cost, which no password
@@ -25,8 +23,8 @@ const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA\
 
 const LENGTH: std::ops::RangeInclusive<usize> = 12..=256;
 
-/// Whether a text will do as a password: it has 12 to 256 characters, of any kind (after NIST SP
-/// 800-63B, section 3.1.1.2: length counts, composition rules do harm).
+/// Whether a text will do as a password: it has 12 to 256 characters, of any kind. Length is what
+/// counts, and rules about the kinds of characters do harm (NIST SP 800-63B).
 ///
 /// # Errors
 /// What would be right, to follow the field's name.
@@ -53,14 +51,11 @@ pub struct Passwords {
 impl Passwords {
     /// At most `workers` hashes (at least one) are made at once, and at most `waiting` callers
     /// wait.
-    #[expect(clippy::expect_used, reason = "the parameters are constants that a test has tried")]
     pub fn new(entropy: Arc<dyn Entropy>, workers: usize, waiting: usize) -> Self {
-        let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
-            .expect("the parameters must be ones that Argon2 allows");
         let workers = workers.clamp(1, Semaphore::MAX_PERMITS);
         let admitted = workers.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
         Self {
-            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMS),
             entropy,
             admitted: Arc::new(Semaphore::new(admitted)),
             working: Arc::new(Semaphore::new(workers)),
@@ -122,5 +117,98 @@ impl Passwords {
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Passwords(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::SeededEntropy;
+
+    fn passwords(workers: usize, waiting: usize) -> Passwords {
+        Passwords::new(Arc::new(SeededEntropy::new(1)), workers, waiting)
+    }
+
+    fn secret(text: &str) -> SecretText {
+        SecretText::new(text.to_owned())
+    }
+
+    /// What a future answers without waiting; else it is dropped.
+    async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[test]
+    fn length_is_all_that_counts() {
+        for (length, good) in [(0, false), (11, false), (12, true), (256, true), (257, false)] {
+            assert_eq!(check_password(&secret(&"ä".repeat(length))).is_ok(), good, "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_fits_its_password_alone() {
+        let passwords = passwords(2, 2);
+        let hash = passwords.hash(secret("correct horse battery")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(!hash.contains("horse"));
+        let again = passwords.hash(secret("correct horse battery")).await.unwrap();
+        assert_ne!(hash, again);
+
+        let verify = |text, hash| passwords.verify(secret(text), hash);
+        assert!(verify("correct horse battery", Some(hash.as_str())).await.unwrap());
+        assert!(!verify("correct horse batterz", Some(hash.as_str())).await.unwrap());
+        assert!(!verify("", Some(hash.as_str())).await.unwrap());
+        assert!(!verify("correct horse battery", None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_hash_is_an_error_and_not_a_wrong_password() {
+        for damaged in ["", "plain", "$argon2id$v=19$m=19456,t=2,p=1$!$!", "$scrypt$ln=1$AAAA$AAAA"]
+        {
+            let verified = passwords(1, 0).verify(secret("whatever it is"), Some(damaged)).await;
+            assert!(matches!(verified, Err(Error::Internal(_))), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn without_a_hash_the_work_is_the_same() {
+        let hash = argon2::PasswordHash::new(DECOY).unwrap();
+        assert_eq!(Params::try_from(&hash).unwrap(), Params::new(19_456, 2, 1, Some(32)).unwrap());
+        assert_eq!(hash.salt.unwrap().len(), SALT_LEN);
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait() {
+        let passwords = passwords(1, 1);
+        let work = || passwords.hash(secret("correct horse battery"));
+        // The one worker is busy: two are admitted and wait for it, a third is turned away.
+        let busy = Arc::clone(&passwords.working).acquire_owned().await.unwrap();
+        let (first, second, third) = tokio::join!(biased; work(), work(), async {
+            let third = at_once(work()).await;
+            drop(busy);
+            third
+        });
+        assert!(first.is_ok() && second.is_ok());
+        assert!(matches!(third, Some(Err(Error::Unavailable(_)))));
+        assert!(work().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_leaves_the_queue_makes_room() {
+        let passwords = passwords(1, 0);
+        let work = || passwords.hash(secret("correct horse battery"));
+        let busy = Arc::clone(&passwords.working).acquire_owned().await.unwrap();
+        assert!(at_once(work()).await.is_none());
+        drop(busy);
+        assert!(work().await.is_ok());
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", passwords(1, 1)), "Passwords(…)");
     }
 }

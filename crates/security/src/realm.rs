@@ -141,6 +141,9 @@ impl Realm {
         if realm.is_some_and(|name| name != Self::NAME) {
             return Err(AuthFailure::UnknownRealm);
         }
+        if token.len() > jws::MAX_LEN {
+            return Err(AuthFailure::Malformed);
+        }
         let digest = sha256(token.as_bytes());
         if let Some(verified) = self.verified.get(&digest) {
             return verified.at(self.clock.now());

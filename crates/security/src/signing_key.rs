@@ -170,7 +170,7 @@ mod tests {
             json!({
                 "kty": "OKP",
                 "crv": "Ed25519",
-                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo",
+                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
                 "kid": kid,
                 "alg": "EdDSA",
                 "use": "sig",

@@ -13,6 +13,7 @@ impl ManualClock {
         Self(AtomicI64::new(text.parse::<Timestamp>().unwrap().as_millis()))
     }
 
+    /// Moves it on, or back if negative.
     pub(crate) fn advance_millis(&self, millis: i64) {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }

@@ -126,8 +126,7 @@ impl Service {
         integration: &IntegrationId,
         id: CredentialId,
     ) -> Result<RevealedCredential> {
-        let (credential, sealed) =
-            self.store.reveal_credential(access, integration, id).await?;
+        let (credential, sealed) = self.store.reveal_credential(access, integration, id).await?;
         let secret = self.open(access, id, &sealed)?;
         Ok(RevealedCredential { credential, secret })
     }

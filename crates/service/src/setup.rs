@@ -71,7 +71,7 @@ impl Service {
         if bound != key_id {
             return Err(SetupError::WrongMasterKey { bound });
         }
-        let vault = Vault::new(&master_key, Arc::clone(&entropy))?;
+        let vault = Vault::new(&master_key, Arc::clone(&entropy));
         let keys = signing_keys(&*store, &vault, &*clock, &*entropy).await?;
         let realm =
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
@@ -91,11 +91,12 @@ async fn signing_keys(
     let mut stored = store.signing_keys().await?;
     if stored.is_empty() {
         let key = SigningKey::generate(entropy, clock.now())?;
+        let parts = key.seal(vault)?;
         let first = StoredSigningKey {
-            kid: key.kid().to_owned(),
-            algorithm: SigningKey::ALGORITHM.to_owned(),
-            sealed: key.seal(vault)?,
-            created_at: key.created_at(),
+            kid: parts.kid,
+            algorithm: parts.algorithm,
+            sealed: parts.sealed,
+            created_at: parts.created_at,
         };
         store.add_first_signing_key(first).await?;
         stored = store.signing_keys().await?;

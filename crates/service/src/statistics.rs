@@ -34,11 +34,7 @@ impl Service {
     ///
     /// # Errors
     /// `Invalid` for an instant in the future.
-    pub async fn counts_at(
-        &self,
-        access: &TenantAccess,
-        at: Timestamp,
-    ) -> Result<Option<Counts>> {
+    pub async fn counts_at(&self, access: &TenantAccess, at: Timestamp) -> Result<Option<Counts>> {
         if at > self.now() {
             return Err(Error::invalid("asOf", "must not be in the future"));
         }

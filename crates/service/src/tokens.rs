@@ -21,7 +21,7 @@ impl Service {
         tenant: TenantId,
         subject: Option<UserId>,
         role: Role,
-        ttl_seconds: i64,
+        ttl_seconds: u64,
     ) -> Result<IssuedToken> {
         if role == Role::SuperAdmin && tenant != TenantId::PLATFORM {
             return Err(Error::invalid("role", "super_admin exists in the platform's tenant only"));

@@ -33,8 +33,7 @@ impl Service {
         let password_hash = match draft.password {
             None => None,
             Some(password) => {
-                check_password(&password)
-                    .map_err(|problem| Error::invalid("password", problem))?;
+                check_password(&password).map_err(|problem| Error::invalid("password", problem))?;
                 Some(self.passwords.hash(password).await?)
             }
         };

@@ -92,7 +92,7 @@ impl ApiKeys for SqliteStore {
                     list.and("revoked_at IS NULL AND expires_at <= ?", [at]);
                 }
                 Some(ApiKeyStatus::Active) => {
-                    list.and("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", [at])
+                    list.and("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", [at]);
                 }
             }
             list.page(connection, page, Some(filter.counted(&counts)), read, |key| Cursor {

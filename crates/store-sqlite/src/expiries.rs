@@ -16,29 +16,23 @@ use crate::writer::{Durability, Outcome};
 impl Expiries for SqliteStore {
     async fn settle(&self, limit: usize) -> tenantry_domain::error::Result<Settled> {
         let now = self.context.clock.now();
-        let (due, next) = self
-            .read(|connection| Ok((tenants_due(connection, now, limit)?, next_due(connection)?)))?;
-        if due.is_empty() {
+        let next = self.read(next_due)?;
+        if next.is_none_or(|due| due > now) {
             return Ok(Settled { entries: 0, next_due: next });
         }
         let context = self.context.clone();
         let work = move |connection: &Connection| {
-            let entries = settle_all(connection, &context, &due, limit)?;
+            let entries = settle_all(connection, &context, limit)?;
             Ok(Outcome::Done(Settled { entries, next_due: next_due(connection)? }))
         };
         self.write(Durability::Flushed, work).await
     }
 }
 
-fn settle_all(
-    connection: &Connection,
-    context: &Context,
-    tenants: &[TenantId],
-    limit: usize,
-) -> Result<u64> {
+fn settle_all(connection: &Connection, context: &Context, limit: usize) -> Result<u64> {
     let mut entries = 0;
-    for tenant in tenants {
-        let mut books = Books::open(connection, context, *tenant)?;
+    for tenant in tenants_due(connection, context.clock.now(), limit)? {
+        let mut books = Books::open(connection, context, tenant)?;
         entries += books.settle(limit.saturating_sub(entries))?;
         books.close()?;
         if entries >= limit {

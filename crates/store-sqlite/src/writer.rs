@@ -179,9 +179,9 @@ impl Thread {
             for mut job in jobs.by_ref() {
                 let done = job.run(connection);
                 if done {
-                    ran.push(job)
+                    ran.push(job);
                 } else {
-                    again.push(job)
+                    again.push(job);
                 }
                 // A failing disk can end the transaction; what came next would not be in one.
                 if connection.is_autocommit() {
@@ -233,3 +233,6 @@ impl Thread {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,30 @@
-fn main() {}
+//! Tenantry's command line: configuration and wiring.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod installation;
+mod logging;
+mod shutdown;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One sentence that says what is wrong and what to do.
+#[expect(clippy::print_stderr, reason = "errors of the command line are for standard error")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("tenantry: {error:#}");
+}

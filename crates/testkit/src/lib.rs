@@ -1,1 +1,15 @@
-//! stub
+//! Test support: a whole Tenantry on a store, a port and a clock of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod app;
+mod request;
+
+pub use app::{Bearer, TestApp};
+pub use request::{Answer, Request};
+pub use tenantry_store::conformance::{ManualClock, START, SeededEntropy};

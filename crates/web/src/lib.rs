@@ -1,1 +1,19 @@
-//! stub
+//! The HTTP API over the use cases, and its OpenAPI document.
+
+mod api;
+mod app;
+mod config;
+mod envelope;
+mod error;
+mod extract;
+mod metrics;
+mod middleware;
+mod openapi;
+mod router;
+mod serve;
+
+pub use crate::api::statistics::statistics_json;
+pub use crate::config::WebConfig;
+pub use crate::openapi::openapi_json;
+pub use crate::router::router;
+pub use crate::serve::serve;

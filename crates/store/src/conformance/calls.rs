@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use tenantry_domain::credential::{CredentialFilter, CredentialStatus};
 use tenantry_domain::error::{Conflict, Error};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::{Call, CallCount};
 use tenantry_domain::user::{UserPatch, UserStatus};
 
-use super::builders::{calls, instant, own, super_admin, system};
+use super::builders::{ALL, calls, instant, own, super_admin, system};
 use super::harness::Fixture;
 
 /// The calls of this month and of the last one.
@@ -72,8 +73,7 @@ pub async fn only_activity_is_activity(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let last = async || f.statistics(tenant).await.last_activity;
     assert_eq!(last().await, None);
-    let quiet =
-        |at| CallCount { tenant, calls: 1, last_call: at, last_activity: None };
+    let quiet = |at| CallCount { tenant, calls: 1, last_call: at, last_activity: None };
     f.store.count_calls(vec![quiet(f.now())]).await.unwrap();
     assert_eq!(last().await, None);
 
@@ -101,6 +101,9 @@ pub async fn nothing_is_older_than_the_newest_call(f: &Fixture) {
     assert_eq!(statistics.generated_at, ahead);
     assert_eq!(statistics.counts.credentials_expired, 1);
     assert_eq!(statistics.last_activity, Some(ahead));
+    let filter = CredentialFilter { status: Some(CredentialStatus::Expired), integration_id: None };
+    let expired = f.store.list_credentials(&system(tenant), &filter, ALL).await.unwrap();
+    assert_eq!((expired.items.len(), expired.total), (1, 1));
     f.store.count_calls(vec![calls(tenant, 1, f.now())]).await.unwrap();
     assert_eq!(f.statistics(tenant).await.generated_at, ahead);
     let user = f.user(tenant, "ann@example.com").await;
@@ -123,8 +126,7 @@ pub async fn a_change_counts_its_call(f: &Fixture) {
     for received in ["2025-06-30T23:59:59.999Z", "2025-07-01T00:00:00.000Z"] {
         let call = Arc::new(Call::new(tenant, instant(received), true));
         let access = own(tenant, Some(&call));
-        let credential =
-            f.store.create_credential(&access, f.new_credential(None)).await.unwrap();
+        let credential = f.store.create_credential(&access, f.new_credential(None)).await.unwrap();
         assert!(call.is_counted());
         assert_eq!(credential.created_at, f.now());
     }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tenantry_domain::id::TenantId;
 use tenantry_domain::page::{PageRequest, PageStart};
 use tenantry_domain::stats::Statistics;
+use tenantry_domain::tenant::Governance;
 use tenantry_domain::user::{UserFilter, UserStatus};
 use tokio::task::JoinSet;
 
@@ -15,7 +17,7 @@ use crate::Store;
 const WRITERS: u64 = 50;
 const USERS_EACH: u64 = 4;
 
-async fn read(store: &dyn Store, tenant: tenantry_domain::id::TenantId) -> Statistics {
+async fn read(store: &dyn Store, tenant: TenantId) -> Statistics {
     let (_, statistics) = store.statistics(&probe(tenant), tenant).await.unwrap();
     statistics.open(&system(tenant)).unwrap().unwrap()
 }
@@ -141,4 +143,27 @@ pub async fn what_expires_is_settled_once(f: &Fixture) {
     let page = PageRequest { limit: 1, from: PageStart::Offset(0) };
     let users = f.store.list_users(&system(tenant), &UserFilter::default(), page).await.unwrap();
     assert_eq!(users.total, 10);
+}
+
+/// A tenant that is deleted while the ledgers catch up is in nobody's way.
+pub async fn settling_survives_a_deletion(f: &Fixture) {
+    let mut tenants = Vec::new();
+    for _ in 0..20 {
+        let tenant = f.tenant("Acme").await;
+        f.credential(tenant, Some(f.in_millis(10))).await;
+        tenants.push(tenant);
+    }
+    f.clock.advance(10);
+    let mut tasks = JoinSet::new();
+    for tenant in tenants {
+        let (settling, deleting) = (Arc::clone(&f.store), Arc::clone(&f.store));
+        tasks.spawn(async move { settling.settle(1_000).await.map(drop) });
+        tasks.spawn(async move {
+            let access = system(tenant);
+            deleting.govern_tenant(&access, Governance::Delete).await.map(drop)
+        });
+    }
+    tasks.join_all().await.into_iter().for_each(Result::unwrap);
+    let settled = f.store.settle(1_000).await.unwrap();
+    assert_eq!((settled.entries, settled.next_due), (0, None));
 }

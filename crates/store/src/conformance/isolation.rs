@@ -84,6 +84,7 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
         store.report_usage(access, vec![event]),
     );
 
+    not_found!(store.counts_at(access, now));
     assert_eq!(f.find_statistics(unknown).await, None);
     assert_eq!(store.recount(unknown).await.unwrap(), None);
     assert!(!store.tenant_ids(None, 10).await.unwrap().contains(&unknown));

@@ -7,10 +7,10 @@ use tenantry_domain::oauth_client::{ClientStatus, OauthClientFilter, OauthClient
 use tenantry_domain::page::{Cursor, Page, PageRequest, PageStart};
 use tenantry_domain::tenant::TenantFilter;
 use tenantry_domain::user::{
-    User, UserFilter, UserRole, UserRoles, UserStatus, UserStatusFilter,
+    User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus, UserStatusFilter,
 };
 
-use super::builders::{ALL, integration, name, platform, system};
+use super::builders::{ALL, email, integration, name, platform, system};
 use super::harness::Fixture;
 
 /// Every filter of the users that a number stands for, and some more.
@@ -162,10 +162,7 @@ pub async fn users_are_found_by_a_part(f: &Fixture) {
     assert_eq!(found("example", Some(UserStatusFilter::Inactive)).await, [ben]);
 
     // What is found follows a change.
-    let patch = tenantry_domain::user::UserPatch {
-        email: Some(super::builders::email("ben@example.com")),
-        ..Default::default()
-    };
+    let patch = UserPatch { email: Some(email("ben@example.com")), ..Default::default() };
     f.store.update_user(&system(tenant), ben, patch).await.unwrap();
     assert_eq!(found("under", None).await, []);
     assert_eq!(found("ben@", None).await, [ben]);
@@ -174,8 +171,8 @@ pub async fn users_are_found_by_a_part(f: &Fixture) {
 /// Walks a list page by page, by offset and by cursor: both see everything, once and in order.
 async fn walk<T: Clone + PartialEq + std::fmt::Debug>(
     size: usize,
-    place: impl Fn(&T) -> Cursor,
     list: impl AsyncFn(PageRequest) -> Page<T>,
+    place: impl Fn(&T) -> Cursor,
 ) {
     let all = list(ALL).await;
     assert_eq!((all.items.len(), all.total, all.next), (size, size as u64, None));
@@ -223,25 +220,39 @@ pub async fn pages_leave_nothing_out(f: &Fixture) {
     }
     let store = &f.store;
     let cursor = |created_at, id| Cursor { created_at, id };
-    walk(12, |user| cursor(user.created_at, user.id.as_uuid()), async |page| {
-        store.list_users(access, &UserFilter::default(), page).await.unwrap()
-    })
+    walk(
+        12,
+        async |page| store.list_users(access, &UserFilter::default(), page).await.unwrap(),
+        |user| cursor(user.created_at, user.id.as_uuid()),
+    )
     .await;
-    walk(12, |key| cursor(key.created_at, key.id.as_uuid()), async |page| {
-        store.list_api_keys(access, ApiKeyFilter::default(), page).await.unwrap()
-    })
+    walk(
+        12,
+        async |page| store.list_api_keys(access, ApiKeyFilter::default(), page).await.unwrap(),
+        |key| cursor(key.created_at, key.id.as_uuid()),
+    )
     .await;
-    walk(12, |client| cursor(client.created_at, client.id.as_uuid()), async |page| {
-        store.list_oauth_clients(access, OauthClientFilter::default(), page).await.unwrap()
-    })
+    walk(
+        12,
+        async |page| {
+            store.list_oauth_clients(access, OauthClientFilter::default(), page).await.unwrap()
+        },
+        |client| cursor(client.created_at, client.id.as_uuid()),
+    )
     .await;
-    walk(12, |credential| cursor(credential.created_at, credential.id.as_uuid()), async |page| {
-        store.list_credentials(access, &CredentialFilter::default(), page).await.unwrap()
-    })
+    walk(
+        12,
+        async |page| {
+            store.list_credentials(access, &CredentialFilter::default(), page).await.unwrap()
+        },
+        |credential| cursor(credential.created_at, credential.id.as_uuid()),
+    )
     .await;
-    walk(12, |tenant| cursor(tenant.created_at, tenant.id.as_uuid()), async |page| {
-        store.list_tenants(&platform(), &TenantFilter::default(), page).await.unwrap()
-    })
+    walk(
+        12,
+        async |page| store.list_tenants(&platform(), &TenantFilter::default(), page).await.unwrap(),
+        |tenant| cursor(tenant.created_at, tenant.id.as_uuid()),
+    )
     .await;
 }
 

@@ -37,6 +37,7 @@ mod model;
 pub mod oauth_clients;
 mod properties;
 pub mod reports;
+mod steps;
 pub mod tenants;
 pub mod users;
 
@@ -89,6 +90,7 @@ macro_rules! conformance_suite {
                 one_of_many_wins
                 a_key_is_revoked_once
                 what_expires_is_settled_once
+                settling_survives_a_deletion
             }
             credentials {
                 each_step_is_counted

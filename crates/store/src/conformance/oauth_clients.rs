@@ -28,7 +28,10 @@ pub async fn each_step_is_counted(f: &Fixture) {
     let mut client = made;
     for (patch, counts) in [
         (to_status(ClientStatus::Disabled), disabled),
-        (OauthClientPatch { name: Some(name("renamed")), ..to_status(ClientStatus::Disabled) }, disabled),
+        (
+            OauthClientPatch { name: Some(name("renamed")), ..to_status(ClientStatus::Disabled) },
+            disabled,
+        ),
         (to_status(ClientStatus::Active), active),
         (
             OauthClientPatch {
@@ -52,7 +55,10 @@ pub async fn each_step_is_counted(f: &Fixture) {
         assert_eq!((entry.action, entry.at), (Action::OauthClientUpdated, f.now()));
     }
 
-    f.store.update_oauth_client(&access, client.id, to_status(ClientStatus::Disabled)).await.unwrap();
+    f.store
+        .update_oauth_client(&access, client.id, to_status(ClientStatus::Disabled))
+        .await
+        .unwrap();
     client.status = ClientStatus::Disabled;
     assert_eq!(f.store.delete_oauth_client(&access, client.id).await.unwrap(), client);
     assert_eq!(f.counts(tenant).await, Counts::default());

@@ -89,8 +89,7 @@ pub async fn storage_is_the_sum_of_its_sources(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let used = async || f.statistics(tenant).await.storage_used.get();
     let now = f.now();
-    let events =
-        vec![event("a", "1", now, stored(2_500_000_000)), event("b", "1", now, stored(1))];
+    let events = vec![event("a", "1", now, stored(2_500_000_000)), event("b", "1", now, stored(1))];
     report(f, tenant, events).await;
     assert_eq!(used().await, 2_500_000_001);
     let later = now.plus_millis(1);

@@ -1,0 +1,115 @@
+//! What opening a data directory refuses, and what it says.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tenantry_store::Installation as _;
+use tenantry_store::conformance::{ManualClock, SeededEntropy};
+use tenantry_store_sqlite::{OpenError, SqliteStore};
+
+fn serve(directory: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::serve(
+        directory,
+        Arc::new(ManualClock::default()),
+        Arc::new(SeededEntropy::default()),
+    )
+}
+
+fn attach(directory: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::attach(
+        directory,
+        Arc::new(ManualClock::default()),
+        Arc::new(SeededEntropy::default()),
+    )
+}
+
+/// Runs SQL on the database behind Tenantry's back.
+fn tamper(directory: &Path, sql: &str) {
+    rusqlite::Connection::open(directory.join("tenantry.db")).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn a_second_server_is_refused_and_the_command_line_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path()).unwrap();
+    assert!(matches!(serve(directory.path()), Err(OpenError::InUse(_))));
+    drop(attach(directory.path()).unwrap());
+    drop(server);
+    serve(directory.path()).unwrap();
+}
+
+#[test]
+fn migrations_are_applied_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let migrate = || {
+        let (clock, entropy) = (ManualClock::default(), SeededEntropy::default());
+        SqliteStore::migrate(directory.path(), Arc::new(clock), Arc::new(entropy)).unwrap().1
+    };
+    assert_eq!(migrate(), ["0001_initial"]);
+    assert!(migrate().is_empty());
+}
+
+#[test]
+fn a_database_from_a_newer_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(serve(directory.path()).unwrap());
+    tamper(directory.path(), "INSERT INTO schema_migrations VALUES (999, 'later', 'x', 0)");
+    for refused in [serve(directory.path()), attach(directory.path())] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error}");
+        assert!(error.to_string().contains("run the newer Tenantry"), "{error}");
+    }
+}
+
+#[test]
+fn a_changed_migration_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(serve(directory.path()).unwrap());
+    tamper(directory.path(), "UPDATE schema_migrations SET checksum = 'other'");
+    assert!(matches!(serve(directory.path()), Err(OpenError::Altered { version: 1, .. })));
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tenantry.db");
+    let letter = "Dear reader, this is not a database. ".repeat(100);
+    std::fs::write(&file, &letter).unwrap();
+    assert!(matches!(serve(directory.path()), Err(OpenError::Corrupt { .. })));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), letter);
+}
+
+#[test]
+fn another_programs_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    tamper(directory.path(), "CREATE TABLE recipes (name TEXT)");
+    assert!(matches!(serve(directory.path()), Err(OpenError::Corrupt { .. })));
+}
+
+#[test]
+fn the_command_line_needs_a_database() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(matches!(attach(directory.path()), Err(OpenError::Absent(_))));
+    assert!(!directory.path().join("tenantry.db").exists());
+}
+
+#[test]
+fn a_path_below_a_file_cannot_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = serve(&file.join("data")).unwrap_err();
+    assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_stopped_writer_was_given_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = serve(directory.path()).unwrap();
+    store.bind_master_key("first").await.unwrap();
+    drop(store);
+    let store = serve(directory.path()).unwrap();
+    assert_eq!(store.master_key_id().await.unwrap().as_deref(), Some("first"));
+}

@@ -1,0 +1,160 @@
+//! The commands and their flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tenantry_domain::access::Role;
+use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::text::{Email, Name};
+
+/// Exact, real-time statistics for multi-tenant platforms.
+#[derive(Debug, Parser)]
+#[command(name = "tenantry", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes. A flag wins over its variable, a variable over the file.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// TOML file with settings, named like the flags
+    #[arg(long, global = true, env = "TENANTRY_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of the database and the master key [default: tenantry-data; demo: tenantry-demo]
+    #[arg(long, global = true, env = "TENANTRY_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The `iss` of the built-in realm's tokens [default: tenantry]
+    #[arg(long, global = true, env = "TENANTRY_ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// What to log, as in `info` or `warn,tenantry_web=debug` [default: info]
+    #[arg(long, global = true, env = "TENANTRY_LOG")]
+    pub(crate) log: Option<String>,
+    /// How to log [default: text on a terminal, else json]
+    #[arg(long, global = true, env = "TENANTRY_LOG_FORMAT", value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    Serve(ServerFlags),
+    /// Load a sample platform, serve it, and print curl lines to try
+    Demo(ServerFlags),
+    /// Print a token of the built-in realm
+    Token(TokenFlags),
+    /// Print a tenant's statistics
+    Stats {
+        /// The tenant's id
+        tenant: TenantId,
+        /// The very JSON that the API answers
+        #[arg(long)]
+        json: bool,
+    },
+    /// Recount everything from the rows and check the ledgers; exit 1 on any drift
+    Verify {
+        /// Only this tenant
+        #[arg(long)]
+        tenant: Option<TenantId>,
+    },
+    /// Bring the database to this version
+    Migrate,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Administer the installation
+    #[command(subcommand)]
+    Admin(AdminCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerFlags {
+    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "TENANTRY_LISTEN", value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Answer /metrics to everybody, not to this machine alone
+    #[arg(long, env = "TENANTRY_METRICS_PUBLIC")]
+    pub(crate) metrics_public: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenFlags {
+    /// What its bearer may do: super_admin, tenant_admin, member
+    #[arg(long)]
+    pub(crate) role: Role,
+    /// The bearer's tenant [default: the platform's own]
+    #[arg(long, value_name = "UUID")]
+    pub(crate) tenant: Option<TenantId>,
+    /// The user it is for [default: an operator of the tenant, not one of its users]
+    #[arg(long, value_name = "USER-ID")]
+    pub(crate) subject: Option<UserId>,
+    /// How long it is valid: 90s, 15m, 1h, 7d
+    #[arg(long, default_value = "1h", value_parser = parse_ttl)]
+    pub(crate) ttl: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Make a user who administers a tenant
+    Create {
+        /// The user's e-mail address
+        #[arg(long, value_parser = Email::parse)]
+        email: Email,
+        /// What to call the person
+        #[arg(long, value_parser = Name::parse)]
+        name: Option<Name>,
+        /// The tenant [default: the platform's own, whose administrators may be super admins]
+        #[arg(long, value_name = "UUID")]
+        tenant: Option<TenantId>,
+        /// Read the user's password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}
+
+/// Reads a whole number with a unit, as seconds.
+fn parse_ttl(text: &str) -> Result<u64, String> {
+    let wrong = || "must be a number with s, m, h or d, from 1s to 365d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).filter(|ttl| (1..=365 * 86_400).contains(ttl)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_flags_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_to_live() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3_600), ("365d", 31_536_000)] {
+            assert_eq!(parse_ttl(text), Ok(seconds));
+        }
+        for text in ["", "0s", "1", "h", "366d", "-1h", "1hh", "99999999999999999999d"] {
+            assert!(parse_ttl(text).is_err(), "{text}");
+        }
+    }
+}

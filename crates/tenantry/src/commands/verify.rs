@@ -1,0 +1,74 @@
+//! `verify`: recounts everything and checks the ledgers.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use tenantry_domain::id::TenantId;
+use tenantry_store::Store;
+use tenantry_store::verify::{Report, verify};
+
+use super::{print, progress, table};
+use crate::config::Settings;
+use crate::installation;
+
+/// Tenants looked up at a time.
+const CHUNK: u32 = 1_000;
+
+/// Prints a line for each tenant and what does not fit; the exit code says whether all does.
+pub(crate) async fn run(settings: &Settings, tenant: Option<TenantId>) -> Result<ExitCode> {
+    let store = installation::attach_store(settings.data_dir())?;
+    let tenants = match tenant {
+        Some(tenant) => vec![tenant],
+        None => all_tenants(&*store).await?,
+    };
+    let bar = progress::bar(tenants.len() as u64, "recounting");
+    let mut reports = Vec::with_capacity(tenants.len());
+    for tenant in tenants {
+        let Some(report) = verify(&*store, tenant).await? else {
+            bail!("there never was a tenant {tenant}");
+        };
+        reports.push(report);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let drifted = reports.iter().filter(|report| !report.flaws.is_empty()).count();
+    print(&for_people(&reports, drifted))?;
+    Ok(if drifted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn all_tenants(store: &dyn Store) -> Result<Vec<TenantId>> {
+    let mut tenants: Vec<TenantId> = Vec::new();
+    loop {
+        let next = store.tenant_ids(tenants.last().copied(), CHUNK).await?;
+        if next.is_empty() {
+            return Ok(tenants);
+        }
+        tenants.extend(next);
+    }
+}
+
+fn for_people(reports: &[Report], drifted: usize) -> String {
+    let heading = ["tenant", "ledger entries", "rows", "result"].map(str::to_owned);
+    let mut rows = vec![heading];
+    for report in reports {
+        let result = if report.flaws.is_empty() { "exact" } else { "DRIFT" };
+        rows.push([
+            report.tenant.to_string(),
+            report.entries.to_string(),
+            report.rows.to_string(),
+            result.to_owned(),
+        ]);
+    }
+    let mut text = table::render(&rows);
+    for report in reports {
+        for flaw in &report.flaws {
+            text.push_str(&format!("{}: {flaw}\n", report.tenant));
+        }
+    }
+    let total = reports.len();
+    text.push_str(&match drifted {
+        0 => format!("\n{total} tenants recounted, all exact\n"),
+        _ => format!("\n{total} tenants recounted, {drifted} with drift\n"),
+    });
+    text
+}

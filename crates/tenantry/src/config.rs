@@ -1,0 +1,102 @@
+//! Settings: a flag wins over its variable, a variable over the file, the file over the default.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use tenantry_security::secret::SecretText;
+use tenantry_web::WebConfig;
+
+use crate::cli::{Common, LogFormat, ServerFlags};
+
+/// The settings that a file may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct File {
+    data_dir: Option<PathBuf>,
+    issuer: Option<String>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+    master_key: Option<SecretText>,
+    listen: Option<SocketAddr>,
+    metrics_public: bool,
+}
+
+/// The settings in force.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where the database and the master key are; `None`: the command's default.
+    data_dir: Option<PathBuf>,
+    /// The `iss` of the built-in realm's tokens.
+    pub(crate) issuer: String,
+    /// What to log.
+    pub(crate) log: String,
+    /// How to log; `None`: as fits where the log goes.
+    pub(crate) log_format: Option<LogFormat>,
+    /// The master key in base64, if it was given.
+    pub(crate) master_key: Option<SecretText>,
+    listen: Option<SocketAddr>,
+    metrics_public: bool,
+}
+
+/// Where the server listens unless told.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Where the data is unless told.
+const DATA_DIR: &str = "tenantry-data";
+/// Holds the master key. Not a flag: other users of the machine could read it there.
+const MASTER_KEY: &str = "TENANTRY_MASTER_KEY";
+
+impl Settings {
+    /// Reads the file, if one is named, and puts the flags over it.
+    pub(crate) fn read(common: Common) -> Result<Self> {
+        let file = common.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let given_key = match std::env::var(MASTER_KEY) {
+            Ok(key) => Some(SecretText::new(key)),
+            Err(std::env::VarError::NotPresent) => None,
+            Err(std::env::VarError::NotUnicode(_)) => {
+                anyhow::bail!("{MASTER_KEY} must be 32 bytes in base64")
+            }
+        };
+        Ok(Self {
+            data_dir: common.data_dir.or(file.data_dir),
+            issuer: common.issuer.or(file.issuer).unwrap_or_else(|| "tenantry".to_owned()),
+            log: common.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: common.log_format.or(file.log_format),
+            master_key: given_key.or(file.master_key),
+            listen: file.listen,
+            metrics_public: file.metrics_public,
+        })
+    }
+
+    /// Where the data is.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data_dir_or(DATA_DIR)
+    }
+
+    /// Where the data is, for a command with a default of its own.
+    pub(crate) fn data_dir_or<'a>(&'a self, default: &'a str) -> &'a Path {
+        self.data_dir.as_deref().unwrap_or(Path::new(default))
+    }
+
+    /// Where to listen.
+    pub(crate) fn listen(&self, flags: &ServerFlags) -> SocketAddr {
+        flags.listen.or(self.listen).unwrap_or(LISTEN)
+    }
+
+    /// How the HTTP API behaves.
+    pub(crate) fn web(&self, flags: &ServerFlags) -> WebConfig {
+        WebConfig {
+            metrics_public: flags.metrics_public || self.metrics_public,
+            ..WebConfig::default()
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<File> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the settings in {}", path.display()))?;
+    // The library quotes the offending line, which could be the one with the master key.
+    toml::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("{} is not valid: {}", path.display(), error.message()))
+}

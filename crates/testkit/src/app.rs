@@ -1,0 +1,201 @@
+//! A server on a temporary directory and a free port, under a clock that is moved by hand.
+
+use std::sync::Arc;
+
+use tenantry_domain::access::{PlatformAccess, Role, TenantAccess};
+use tenantry_domain::clock::Clock as _;
+use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::ledger::ActorKind;
+use tenantry_domain::tenant::{NewTenant, Subscription};
+use tenantry_domain::text::{Email, Name};
+use tenantry_domain::user::{User, UserRoles, UserStatus};
+use tenantry_security::master_key::MasterKey;
+use tenantry_service::{Service, UserDraft, Wiring};
+use tenantry_store::conformance::{ManualClock, SeededEntropy};
+use tenantry_store::verify::verify;
+use tenantry_store_sqlite::SqliteStore;
+use tenantry_web::WebConfig;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::request::Request;
+
+/// A running server.
+#[derive(Debug)]
+pub struct TestApp {
+    /// Where it answers, as `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    /// Its use cases, for what a test sets up without HTTP.
+    pub service: Arc<Service>,
+    client: reqwest::Client,
+    stop: oneshot::Sender<()>,
+    stopped: JoinHandle<std::io::Result<()>>,
+    /// Removed last.
+    directory: tempfile::TempDir,
+}
+
+/// Who calls: what a token is to say.
+#[derive(Debug, Clone, Copy)]
+pub struct Bearer {
+    /// The caller's tenant.
+    pub tenant: TenantId,
+    /// The caller's user row; an operator without one if absent.
+    pub subject: Option<UserId>,
+    /// The caller's role.
+    pub role: Role,
+}
+
+impl Bearer {
+    /// A platform operator.
+    pub const SUPER_ADMIN: Self =
+        Self { tenant: TenantId::PLATFORM, subject: None, role: Role::SuperAdmin };
+
+    /// An administrator of a tenant, without a user row.
+    pub const fn admin_of(tenant: TenantId) -> Self {
+        Self { tenant, subject: None, role: Role::TenantAdmin }
+    }
+
+    /// A member of a tenant, without a user row.
+    pub const fn member_of(tenant: TenantId) -> Self {
+        Self { tenant, subject: None, role: Role::Member }
+    }
+}
+
+impl TestApp {
+    /// Starts a server with nothing in it but the platform's own tenant.
+    pub async fn start() -> Self {
+        Self::start_with(WebConfig::default()).await
+    }
+
+    /// Starts a server that is configured in a certain way.
+    pub async fn start_with(config: WebConfig) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let entropy = Arc::new(SeededEntropy::default());
+        let store = SqliteStore::serve(
+            directory.path(),
+            Arc::clone(&clock) as _,
+            Arc::clone(&entropy) as _,
+        )
+        .unwrap();
+        let master_key = MasterKey::generate(&*entropy);
+        let wiring = Wiring {
+            store: Arc::new(store),
+            clock: Arc::clone(&clock) as _,
+            entropy,
+            master_key,
+            issuer: "tenantry".to_owned(),
+        };
+        let service = Arc::new(Service::start(wiring).await.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopping) = oneshot::channel();
+        let served = tenantry_web::serve(listener, Arc::clone(&service), config, async {
+            let _ = stopping.await;
+        });
+        let stopped = tokio::spawn(served);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { url, clock, service, client, stop, stopped, directory }
+    }
+
+    /// The data directory, for tests that look at what is on disk.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Runs SQL on the database behind the server's back.
+    pub fn tamper(&self, sql: &str) {
+        let file = self.directory.path().join("tenantry.db");
+        rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// A token that is valid for an hour.
+    pub fn token(&self, bearer: Bearer) -> String {
+        let request = tenantry_security::realm::TokenRequest {
+            tenant: bearer.tenant,
+            subject: bearer.subject,
+            role: bearer.role,
+            ttl_seconds: 3_600,
+        };
+        self.service.realm().issue(&request).unwrap().text.expose().to_owned()
+    }
+
+    /// A request without any header yet.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        let method = method.parse().unwrap();
+        Request::new(self.client.request(method, format!("{}{path}", self.url)))
+    }
+
+    /// A request by somebody who acts in its own tenant.
+    pub fn request_by(&self, bearer: Bearer, method: &str, path: &str) -> Request {
+        self.request(method, path)
+            .bearer(&self.token(bearer))
+            .header("x-tenantid", &bearer.tenant.to_string())
+    }
+
+    /// Makes a tenant.
+    pub async fn tenant(&self, name: &str) -> TenantId {
+        let id = self.service.new_tenant_id();
+        let new = NewTenant {
+            id,
+            name: Name::parse(name).unwrap(),
+            display_name: None,
+            server_url: None,
+            realm_name: None,
+            settings: serde_json::Map::new(),
+            subscription: Subscription::default(),
+            storage_quota: None,
+        };
+        let access = PlatformAccess::local(ActorKind::System, "test");
+        self.service.create_tenant(&access, new).await.unwrap();
+        id
+    }
+
+    /// Makes a user.
+    pub async fn user(&self, tenant: TenantId, email: &str, tenant_admin: bool) -> User {
+        let draft = UserDraft {
+            external_id: None,
+            email: Email::parse(email).unwrap(),
+            name: None,
+            status: UserStatus::Active,
+            roles: UserRoles { tenant_admin, member: true },
+            password: None,
+        };
+        self.service.create_user(&Self::access(tenant), draft).await.unwrap()
+    }
+
+    /// Authority over a tenant, for what a test sets up without HTTP.
+    pub fn access(tenant: TenantId) -> TenantAccess {
+        TenantAccess::local(tenant, ActorKind::System, "test")
+    }
+
+    /// A tenant's id that nobody has.
+    pub fn unknown_tenant() -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(0xdead))
+    }
+
+    /// Recounts every tenant and walks every ledger. Panics with whatever does not fit.
+    pub async fn assert_exact(&self) {
+        let store = self.service.store();
+        for tenant in store.tenant_ids(None, 1_000).await.unwrap() {
+            let report = verify(&**store, tenant).await.unwrap().unwrap();
+            assert!(report.flaws.is_empty(), "{tenant}: {:#?}", report.flaws);
+        }
+    }
+
+    /// Stops the server as SIGTERM would, and recounts everything.
+    pub async fn stop(self) {
+        self.assert_exact().await;
+        drop(self.stop);
+        self.stopped.await.unwrap().unwrap();
+    }
+
+    /// The present instant, by the server's clock.
+    pub fn now(&self) -> tenantry_domain::clock::Timestamp {
+        self.clock.now()
+    }
+}

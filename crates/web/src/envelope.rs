@@ -1,0 +1,74 @@
+//! What every answer of the API is wrapped in.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::error::Error;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// Room for an answer of the usual size, so that its buffer does not grow.
+const USUAL_SIZE: usize = 1024;
+
+/// The answer to a request that succeeded.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Success<T> {
+    /// Always true.
+    pub(crate) success: bool,
+    /// What was done, for a person.
+    pub(crate) message: &'static str,
+    /// What was asked for.
+    pub(crate) data: T,
+    /// The instant of the answer.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) timestamp: Timestamp,
+}
+
+impl<T: Serialize> Success<T> {
+    pub(crate) fn new(message: &'static str, data: T, timestamp: Timestamp) -> Self {
+        Self { success: true, message, data, timestamp }
+    }
+
+    /// The answer, with the status 200.
+    pub(crate) fn respond(&self) -> Result<Response, ApiError> {
+        let mut json = Vec::with_capacity(USUAL_SIZE);
+        serde_json::to_writer(&mut json, self).map_err(Error::internal)?;
+        Ok(json_response(StatusCode::OK, json))
+    }
+}
+
+/// Data with the status 200.
+pub(crate) fn ok<T: Serialize>(
+    app: &App,
+    message: &'static str,
+    data: T,
+) -> Result<Response, ApiError> {
+    Success::new(message, data, app.service.now()).respond()
+}
+
+/// What was made, with the status 201 and where to find it.
+pub(crate) fn created<T: Serialize>(
+    app: &App,
+    message: &'static str,
+    data: T,
+    location: &str,
+) -> Result<Response, ApiError> {
+    let mut response = ok(app, message, data)?;
+    *response.status_mut() = StatusCode::CREATED;
+    let location = HeaderValue::from_str(location).map_err(Error::internal)?;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+/// A response with a JSON text.
+pub(crate) fn json_response(status: StatusCode, json: impl Into<Body>) -> Response {
+    let mut response = Response::new(json.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

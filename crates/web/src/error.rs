@@ -1,0 +1,278 @@
+//! The one place that turns what went wrong into a status.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::error::{AuthFailure, Conflict, Denied, Error, FieldError, Missing};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:ident, $message:literal;)+) => {
+        /// What went wrong, in a word that does not change.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Code { $($(#[$doc])* $variant),+ }
+
+        impl Code {
+            /// All of them.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable name.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// The status it is answered with.
+            pub(crate) const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),+ }
+            }
+
+            /// The message it is answered with.
+            pub(crate) const fn message(self) -> &'static str {
+                match self { $(Self::$variant => $message),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A tenant id of the request is missing or not a UUID.
+    InvalidTenantId = "INVALID_TENANT_ID", BAD_REQUEST, "Invalid tenant ID";
+    /// The body cannot be read as JSON.
+    MalformedRequest = "MALFORMED_REQUEST", BAD_REQUEST, "Malformed request";
+    /// The caller is not known.
+    Unauthenticated = "UNAUTHENTICATED", UNAUTHORIZED, "Authentication failed";
+    /// The caller is known and may not.
+    InsufficientPermissions = "INSUFFICIENT_PERMISSIONS", FORBIDDEN, "Insufficient permissions";
+    /// The caller's tenant is suspended, and the request would change something.
+    TenantSuspended = "TENANT_SUSPENDED", FORBIDDEN, "Tenant suspended";
+    /// The platform's own tenant can be neither suspended nor deleted.
+    PlatformProtected = "PLATFORM_PROTECTED", FORBIDDEN, "Platform tenant is protected";
+    /// There is no such path.
+    NotFound = "NOT_FOUND", NOT_FOUND, "Not found";
+    /// There is no such tenant.
+    TenantNotFound = "TENANT_NOT_FOUND", NOT_FOUND, "Tenant not found";
+    /// The tenant has no such user.
+    UserNotFound = "USER_NOT_FOUND", NOT_FOUND, "User not found";
+    /// The tenant has no such API key.
+    ApiKeyNotFound = "API_KEY_NOT_FOUND", NOT_FOUND, "API key not found";
+    /// The tenant has no such OAuth client.
+    OauthClientNotFound = "OAUTH_CLIENT_NOT_FOUND", NOT_FOUND, "OAuth client not found";
+    /// The tenant has no such credential.
+    CredentialNotFound = "CREDENTIAL_NOT_FOUND", NOT_FOUND, "Credential not found";
+    /// The path has no such method; `Allow` says which it has.
+    MethodNotAllowed = "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED, "Method not allowed";
+    /// No range of `Accept` covers `application/json`.
+    NotAcceptable = "NOT_ACCEPTABLE", NOT_ACCEPTABLE, "Not acceptable";
+    /// The tenant's id is taken, or was used before.
+    TenantIdTaken = "TENANT_ID_TAKEN", CONFLICT, "Tenant ID taken";
+    /// Another user of the tenant has the e-mail.
+    EmailTaken = "EMAIL_TAKEN", CONFLICT, "Email taken";
+    /// Another user of the tenant has the external id.
+    ExternalIdTaken = "EXTERNAL_ID_TAKEN", CONFLICT, "External ID taken";
+    /// The API key is revoked already.
+    AlreadyRevoked = "ALREADY_REVOKED", CONFLICT, "API key already revoked";
+    /// The body is longer than the server takes.
+    PayloadTooLarge = "PAYLOAD_TOO_LARGE", PAYLOAD_TOO_LARGE, "Payload too large";
+    /// The body is of another type than the operation takes.
+    UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type";
+    /// The request can be read and breaks rules; `error.fields` names every offending field.
+    ValidationFailed = "VALIDATION_FAILED", UNPROCESSABLE_ENTITY, "Validation failed";
+    /// Anything unexpected.
+    Internal = "INTERNAL", INTERNAL_SERVER_ERROR, "Server error";
+    /// The server cannot answer now and may be able to soon.
+    Unavailable = "UNAVAILABLE", SERVICE_UNAVAILABLE, "Service unavailable";
+}
+
+/// Why a request was not served. As a response it is only a status until the outermost middleware,
+/// which knows the request's id, writes the body.
+#[derive(Debug, Clone)]
+pub(crate) enum ApiError {
+    /// A use case failed, or a request could not be read into one.
+    UseCase(Error),
+    /// No route has this path.
+    UnknownPath,
+    /// The path has no such method.
+    MethodNotAllowed,
+    /// The caller takes no JSON.
+    NotAcceptable,
+    /// The body is longer than this many bytes.
+    PayloadTooLarge(usize),
+    /// The body is not of this type.
+    UnsupportedMediaType(&'static str),
+    /// The request took longer than it may.
+    TimedOut,
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self::UseCase(error)
+    }
+}
+
+impl fmt::Display for ApiError {
+    /// The cause, for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UseCase(error) => error.fmt(f),
+            other => f.write_str(other.code().message()),
+        }
+    }
+}
+
+impl ApiError {
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::UseCase(error) => use_case_code(error),
+            Self::UnknownPath => Code::NotFound,
+            Self::MethodNotAllowed => Code::MethodNotAllowed,
+            Self::NotAcceptable => Code::NotAcceptable,
+            Self::PayloadTooLarge(_) => Code::PayloadTooLarge,
+            Self::UnsupportedMediaType(_) => Code::UnsupportedMediaType,
+            Self::TimedOut => Code::Unavailable,
+        }
+    }
+
+    /// Why the caller is not known, if that is what went wrong.
+    pub(crate) fn auth_failure(&self) -> Option<AuthFailure> {
+        match self {
+            Self::UseCase(Error::Unauthenticated(reason)) => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// What helps a person, and gives nothing away.
+    fn details(&self) -> Cow<'static, str> {
+        match self {
+            Self::UseCase(error) => use_case_details(error),
+            Self::UnknownPath => "nothing is served under this path".into(),
+            Self::MethodNotAllowed => "the Allow header names the methods of this path".into(),
+            Self::NotAcceptable => "the answer is application/json".into(),
+            Self::PayloadTooLarge(limit) => format!("the limit is {limit} bytes").into(),
+            Self::UnsupportedMediaType(expected) => format!("the body must be {expected}").into(),
+            Self::TimedOut => "the request took too long; it may have taken effect".into(),
+        }
+    }
+
+    fn fields(&self) -> Option<&[FieldError]> {
+        match self {
+            Self::UseCase(Error::Invalid(fields)) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// Writes the contract's body into the response that this error became.
+    pub(crate) fn render(&self, response: Response, request_id: &str, now: Timestamp) -> Response {
+        let code = self.code();
+        let failure = Failure {
+            success: false,
+            message: code.message(),
+            error: FailureDetail {
+                code: code.as_str(),
+                details: &self.details(),
+                fields: self.fields(),
+            },
+            request_id,
+            timestamp: now,
+        };
+        let json = serde_json::to_vec(&failure).unwrap_or_default();
+        let (mut parts, _) = response.into_parts();
+        parts.headers.remove(CONTENT_LENGTH);
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(reason) = self.auth_failure() {
+            parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(reason)));
+        }
+        if code == Code::Unavailable {
+            parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        Response::from_parts(parts, json.into())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.code().status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// RFC 6750, section 3: no error code for a request that carried no token.
+fn challenge(reason: AuthFailure) -> &'static str {
+    match reason {
+        AuthFailure::Missing => r#"Bearer realm="tenantry""#,
+        _ => r#"Bearer realm="tenantry", error="invalid_token""#,
+    }
+}
+
+fn use_case_code(error: &Error) -> Code {
+    match error {
+        Error::Unauthenticated(_) => Code::Unauthenticated,
+        Error::InvalidTenantId(_) => Code::InvalidTenantId,
+        Error::Malformed(_) => Code::MalformedRequest,
+        Error::Denied(Denied::InsufficientPermissions) => Code::InsufficientPermissions,
+        Error::Denied(Denied::TenantSuspended) => Code::TenantSuspended,
+        Error::Denied(Denied::PlatformProtected) => Code::PlatformProtected,
+        Error::NotFound(Missing::Tenant) => Code::TenantNotFound,
+        Error::NotFound(Missing::User) => Code::UserNotFound,
+        Error::NotFound(Missing::ApiKey) => Code::ApiKeyNotFound,
+        Error::NotFound(Missing::OauthClient) => Code::OauthClientNotFound,
+        Error::NotFound(Missing::Credential) => Code::CredentialNotFound,
+        Error::Conflict(Conflict::TenantId) => Code::TenantIdTaken,
+        Error::Conflict(Conflict::Email) => Code::EmailTaken,
+        Error::Conflict(Conflict::ExternalId) => Code::ExternalIdTaken,
+        Error::Conflict(Conflict::AlreadyRevoked) => Code::AlreadyRevoked,
+        Error::Invalid(_) => Code::ValidationFailed,
+        Error::Unavailable(_) => Code::Unavailable,
+        Error::Internal(_) => Code::Internal,
+    }
+}
+
+fn use_case_details(error: &Error) -> Cow<'static, str> {
+    match error {
+        Error::Unauthenticated(_) => "a valid bearer token is required".into(),
+        Error::InvalidTenantId(_) => error.to_string().into(),
+        Error::Malformed(problem) => problem.clone().into(),
+        Error::Denied(Denied::InsufficientPermissions) => {
+            "the caller lacks the role, or the tenant is not the caller's".into()
+        }
+        Error::Denied(Denied::TenantSuspended) => {
+            "nothing can be changed by the principals of a suspended tenant".into()
+        }
+        Error::Denied(Denied::PlatformProtected) => {
+            "the platform's own tenant can be neither suspended nor deleted".into()
+        }
+        Error::NotFound(_) => "it does not exist, or no longer".into(),
+        Error::Conflict(Conflict::TenantId) => "the id is taken, or was used before".into(),
+        Error::Conflict(Conflict::Email) => "another user of the tenant has this email".into(),
+        Error::Conflict(Conflict::ExternalId) => {
+            "another user of the tenant has this externalId".into()
+        }
+        Error::Conflict(Conflict::AlreadyRevoked) => "a key is revoked once, for good".into(),
+        Error::Invalid(_) => "error.fields names every offending field".into(),
+        Error::Unavailable(_) => "try again shortly".into(),
+        Error::Internal(_) => "the cause is in the server's log under the requestId".into(),
+    }
+}
+
+/// The body of every answer to a request that failed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure<'a> {
+    success: bool,
+    message: &'static str,
+    error: FailureDetail<'a>,
+    request_id: &'a str,
+    timestamp: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureDetail<'a> {
+    code: &'static str,
+    details: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<&'a [FieldError]>,
+}

@@ -1,0 +1,155 @@
+//! Query strings, read strictly: nothing unknown, nothing twice, and every problem in one answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tenantry_domain::error::{Problems, Result};
+use tenantry_domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, PageRequest, PageStart};
+
+use super::values::integer;
+
+/// The parameters of a query string that nobody has taken yet.
+#[derive(Debug)]
+pub(crate) struct Query {
+    values: BTreeMap<String, String>,
+    problems: Problems,
+}
+
+impl Query {
+    /// Reads a query string (`application/x-www-form-urlencoded`).
+    pub(crate) fn parse(raw: Option<&str>) -> Self {
+        let mut problems = Problems::default();
+        let mut values = BTreeMap::new();
+        let pairs: Vec<(String, String)> =
+            problems.take("query", serde_urlencoded::from_str(raw.unwrap_or_default())).unwrap_or_default();
+        let mut repeated = Vec::new();
+        for (name, value) in pairs {
+            if values.contains_key(&name) {
+                repeated.push(name);
+            } else {
+                values.insert(name, value);
+            }
+        }
+        repeated.sort_unstable();
+        repeated.dedup();
+        for name in repeated {
+            problems.add(name, "must be given once");
+        }
+        Self { values, problems }
+    }
+
+    /// A query string of a route that has no parameters.
+    pub(crate) fn none(raw: Option<&str>) -> Result<()> {
+        if raw.is_none_or(str::is_empty) { Ok(()) } else { Self::parse(raw).finish() }
+    }
+
+    /// The parameter, if it was given and is right.
+    pub(crate) fn take<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.values.remove(name)?;
+        self.problems.take(name, read(&value))
+    }
+
+    /// Notes a problem between parameters.
+    pub(crate) fn problem(&mut self, name: &str, problem: &str) {
+        self.problems.add(name, problem);
+    }
+
+    /// `limit`.
+    pub(crate) fn limit(&mut self) -> u32 {
+        let limit = self.take("limit", |text| integer(text, 1..=u64::from(MAX_LIMIT)));
+        limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// `offset`, if it was given.
+    pub(crate) fn offset(&mut self) -> Option<u64> {
+        self.take("offset", |text| integer(text, 0..=MAX_INTEGER))
+    }
+
+    /// `limit`, `offset` and `cursor`.
+    pub(crate) fn page(&mut self) -> PageRequest {
+        let limit = self.limit();
+        let both = self.values.contains_key("offset") && self.values.contains_key("cursor");
+        if both {
+            self.problem("offset", "must not be given together with cursor");
+        }
+        let offset = self.offset();
+        let cursor = self.take("cursor", Cursor::parse);
+        let from = cursor
+            .map_or_else(|| PageStart::Offset(offset.unwrap_or_default()), PageStart::After);
+        PageRequest { limit, from }
+    }
+
+    /// Fails with everything that is wrong, unknown parameters included.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        for name in self.values.into_keys() {
+            self.problems.add(name, "is not a parameter of this operation");
+        }
+        self.problems.check()
+    }
+}
+
+/// The largest integer that every JSON reader holds exactly.
+pub(crate) const MAX_INTEGER: u64 = 1 << 53;
+
+#[cfg(test)]
+mod tests {
+    use tenantry_domain::error::Error;
+
+    use super::*;
+
+    fn page(raw: &str) -> Result<PageRequest, Vec<(String, String)>> {
+        let mut query = Query::parse(Some(raw));
+        let page = query.page();
+        match query.finish() {
+            Ok(()) => Ok(page),
+            Err(Error::Invalid(fields)) => {
+                Err(fields.into_iter().map(|it| (it.field, it.problem)).collect())
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn offending(raw: &str) -> Vec<String> {
+        page(raw).unwrap_err().into_iter().map(|(field, _)| field).collect()
+    }
+
+    #[test]
+    fn reads_a_page() {
+        let from = PageStart::Offset(0);
+        assert_eq!(page(""), Ok(PageRequest { limit: 50, from }));
+        let from = PageStart::Offset(20);
+        assert_eq!(page("limit=500&offset=20"), Ok(PageRequest { limit: 500, from }));
+        let cursor = Cursor::parse(&"A".repeat(32)).unwrap();
+        let from = PageStart::After(cursor);
+        let raw = format!("cursor={}&limit=1", cursor.to_text());
+        assert_eq!(page(&raw), Ok(PageRequest { limit: 1, from }));
+    }
+
+    #[test]
+    fn names_everything_that_is_wrong_at_once() {
+        assert_eq!(
+            offending("limit=0&offset=-1&cursor=x&page=2&page=3"),
+            ["page", "offset", "limit", "offset", "cursor", "page"]
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_not_quite_a_number() {
+        for limit in ["0", "501", "+5", "5.0", "5e0", "", " 5", "٥", "99999999999999999999"] {
+            assert_eq!(offending(&format!("limit={limit}")), ["limit"], "{limit}");
+        }
+        assert_eq!(offending("offset=9007199254740993"), ["offset"]);
+        assert!(page("offset=9007199254740992").is_ok());
+    }
+
+    #[test]
+    fn refuses_any_parameter_where_there_are_none() {
+        assert!(Query::none(None).is_ok());
+        assert!(Query::none(Some("")).is_ok());
+        assert!(Query::none(Some("a=1")).is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! Who calls and which tenants the request names: everything that authorization needs.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts, RawPathParams};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use tenantry_domain::access::{Caller, Permission, PlatformAccess, Principal, TenantAccess};
+use tenantry_domain::error::{Error, Missing, Result};
+use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::usage::Call;
+
+use super::accept::accepts_json;
+use crate::app::{App, AppState};
+use crate::error::ApiError;
+
+/// The header that names the tenant a caller acts in.
+const X_TENANT_ID: &str = "x-tenantid";
+
+/// A request that has passed the gate: a realm vouches for who calls. What that is worth now only
+/// the store can tell.
+#[derive(Debug, Clone)]
+pub(crate) struct Gated {
+    pub(crate) principal: Principal,
+    /// Where it comes from.
+    pub(crate) ip: Option<IpAddr>,
+    /// The call to count.
+    pub(crate) call: Arc<Call>,
+}
+
+impl Gated {
+    /// Asks the store what the caller is worth now.
+    pub(crate) async fn admit(&self, app: &AppState) -> Result<Caller> {
+        app.service.admit(&self.principal, self.ip, Some(Arc::clone(&self.call))).await
+    }
+}
+
+/// The error for a caller that was let in, unless it may not be let in any more: that comes first,
+/// whatever else is wrong with the request.
+pub(crate) async fn admitted(app: &AppState, gated: Option<Gated>, error: ApiError) -> ApiError {
+    match gated {
+        None => error,
+        Some(gated) => gated.admit(app).await.map_or_else(ApiError::from, |_| error),
+    }
+}
+
+impl OptionalFromRequestParts<App> for Gated {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _app: &App,
+    ) -> Result<Option<Self>, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// A request whose path names no tenant.
+#[derive(Debug)]
+pub(crate) struct CallerScope {
+    gated: Gated,
+    /// The tenant that the header names.
+    pub(crate) acting_in: TenantId,
+}
+
+impl CallerScope {
+    /// Asks the store what the caller is worth now.
+    pub(crate) async fn admit(&self, app: &AppState) -> Result<Caller> {
+        self.gated.admit(app).await
+    }
+
+    /// Authority over the platform.
+    pub(crate) async fn authorize_platform(&self, app: &AppState) -> Result<PlatformAccess> {
+        self.admit(app).await?.authorize_platform()
+    }
+}
+
+impl FromRequestParts<App> for CallerScope {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let gated = gated(parts)?;
+        match named_in_header(&parts.headers) {
+            Ok(acting_in) => Ok(Self { gated, acting_in }),
+            Err(error) => Err(admitted(app, Some(gated), error).await),
+        }
+    }
+}
+
+/// A request whose path names a tenant.
+#[derive(Debug)]
+pub(crate) struct TenantScope {
+    pub(crate) gated: Gated,
+    /// The tenant that the header names.
+    pub(crate) acting_in: TenantId,
+    /// The tenant that the path names.
+    pub(crate) target: TenantId,
+}
+
+impl TenantScope {
+    /// Authority over the tenant that the path names.
+    pub(crate) async fn authorize(
+        &self,
+        app: &AppState,
+        permission: Permission,
+    ) -> Result<TenantAccess> {
+        self.gated.admit(app).await?.authorize(self.acting_in, self.target, permission)
+    }
+}
+
+impl FromRequestParts<App> for TenantScope {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let gated = gated(parts)?;
+        let target = in_path(parts, "tenantId").await;
+        let named = named_in_header(&parts.headers).and_then(|acting_in| {
+            let target = target.ok_or(Error::InvalidTenantId("tenantId"))?;
+            Ok((acting_in, target))
+        });
+        match named {
+            Ok((acting_in, target)) => Ok(Self { gated, acting_in, target }),
+            Err(error) => Err(admitted(app, Some(gated), error).await),
+        }
+    }
+}
+
+/// The user that the path names, if what it says can name one.
+#[derive(Debug)]
+pub(crate) struct UserInPath(Option<UserId>);
+
+impl UserInPath {
+    /// The user's id. Something that is no id is nobody's id.
+    pub(crate) fn id(&self) -> Result<UserId> {
+        self.0.ok_or(Error::NotFound(Missing::User))
+    }
+}
+
+impl FromRequestParts<App> for UserInPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
+        Ok(Self(in_path(parts, "id").await))
+    }
+}
+
+fn gated(parts: &Parts) -> Result<Gated> {
+    let gated = parts.extensions.get::<Gated>().cloned();
+    gated.ok_or_else(|| Error::internal("a route that needs the gate lies outside of it"))
+}
+
+/// The tenant that the header names, once the caller has been found to take JSON.
+fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
+    if !accepts_json(headers) {
+        return Err(ApiError::NotAcceptable);
+    }
+    let mut values = headers.get_all(X_TENANT_ID).iter();
+    let value = values.next().filter(|_| values.next().is_none());
+    let id = value.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    id.ok_or(ApiError::UseCase(Error::InvalidTenantId(X_TENANT_ID)))
+}
+
+/// An id in the path.
+async fn in_path<T: FromStr>(parts: &mut Parts, name: &str) -> Option<T> {
+    let Ok(params) = RawPathParams::from_request_parts(parts, &()).await;
+    params.iter().find(|(param, _)| *param == name)?.1.parse().ok()
+}

@@ -1,0 +1,102 @@
+//! The gate of the API: nobody passes without a valid token, and whoever passed is counted before
+//! the answer leaves.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tenantry_domain::access::Principal;
+use tenantry_domain::error::{Error, Result};
+use tenantry_domain::usage::Call;
+
+use super::bearer::presented;
+use crate::app::{App, AppState};
+use crate::error::ApiError;
+use crate::extract::client_ip::client_ip;
+use crate::extract::scope::Gated;
+use crate::router::API;
+
+/// Lets a request under [`API`] pass if a realm vouches for its token.
+pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let Some(path) = below_api(request.uri().path()) else { return next.run(request).await };
+    if request.method() == Method::OPTIONS {
+        return next.run(request).await;
+    }
+    let received = app.service.now();
+    let activity = is_activity(path);
+    let mut response = match authenticate(&app, request.headers()) {
+        Ok(principal) => {
+            let call = Arc::new(Call::new(principal.tenant, received, activity));
+            let ip = client_ip(request.extensions());
+            let gated = Gated { principal, ip, call: Arc::clone(&call) };
+            request.extensions_mut().insert(gated);
+            let response = next.run(request).await;
+            count(&app, &call, response).await
+        }
+        Err(error) => ApiError::from(error).into_response(),
+    };
+    // What is exact and current now is neither in a moment.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Principal> {
+    let presented = presented(headers).map_err(Error::Unauthenticated)?;
+    app.service.authenticate(presented.token, presented.realm)
+}
+
+/// Counts the call if its answer is one that counts. If it cannot be counted it is not answered.
+async fn count(app: &AppState, call: &Call, response: Response) -> Response {
+    let status = response.status();
+    let free = status == StatusCode::UNAUTHORIZED
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || status.is_server_error();
+    if free {
+        return response;
+    }
+    match app.service.meter().count(call).await {
+        Ok(()) => {
+            app.metrics.call_counted();
+            response
+        }
+        Err(error) => ApiError::from(error).into_response(),
+    }
+}
+
+/// The rest of a path that lies under [`API`].
+fn below_api(path: &str) -> Option<&str> {
+    path.strip_prefix(API).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a call makes its tenant look alive: reading statistics, `…/stats` and everything under
+/// it, does not.
+fn is_activity(path: &str) -> bool {
+    let tenant_path = path.strip_prefix("/admin/tenants/");
+    tenant_path.and_then(|rest| rest.split('/').nth(1)) != Some("stats")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_under_the_api() {
+        assert_eq!(below_api("/api/v1"), Some(""));
+        assert_eq!(below_api("/api/v1/nothing"), Some("/nothing"));
+        assert_eq!(below_api("/api/v10/admin"), None);
+        assert_eq!(below_api("/health/live"), None);
+    }
+
+    #[test]
+    fn reading_statistics_is_no_activity() {
+        assert!(!is_activity("/admin/tenants/1/stats"));
+        assert!(!is_activity("/admin/tenants/1/stats/history"));
+        assert!(is_activity("/admin/tenants/1"));
+        assert!(is_activity("/admin/tenants/stats"));
+        assert!(is_activity("/admin/tenants/1/users"));
+        assert!(is_activity("/admin/tenants/1/statistics"));
+    }
+}

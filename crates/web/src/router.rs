@@ -1,0 +1,79 @@
+//! Every route.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use tenantry_service::Service;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::{audit_logs, health, meta, statistics, tenants, users};
+use crate::app::{App, AppState};
+use crate::config::WebConfig;
+use crate::error::ApiError;
+use crate::extract::scope::{Gated, admitted};
+use crate::metrics::Metrics;
+use crate::middleware::{gate, limits, observe};
+use crate::openapi;
+
+/// What everything that takes a token lies under.
+pub(crate) const API: &str = "/api/v1";
+
+/// The whole HTTP surface over the use cases.
+pub fn router(service: Arc<Service>, config: WebConfig) -> Router {
+    let (routes, _) = documented().split_for_parts();
+    let state = Arc::new(AppState {
+        service,
+        config,
+        metrics: Metrics::new(),
+        openapi: openapi::openapi_json().into(),
+    });
+    let with = |state: &App| Arc::clone(state);
+    // The layer that is added last is the outermost.
+    routes
+        .route("/metrics", get(meta::metrics))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(axum::middleware::from_fn_with_state(with(&state), gate::gate))
+        .layer(axum::middleware::from_fn_with_state(with(&state), limits::time_limit))
+        .layer(limits::catch_panics())
+        .layer(axum::middleware::from_fn_with_state(with(&state), observe::observe))
+        .with_state(state)
+}
+
+/// The routes that the OpenAPI document tells of, and the document.
+pub(crate) fn documented() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(statistics::tenant_statistics))
+        .routes(routes!(tenants::create, tenants::list))
+        .routes(routes!(tenants::read, tenants::update, tenants::delete))
+        .routes(routes!(tenants::suspend))
+        .routes(routes!(tenants::activate))
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(users::read, users::update, users::delete))
+        .routes(routes!(audit_logs::list));
+    OpenApiRouter::with_openapi(openapi::preamble())
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(meta::openapi))
+        .routes(routes!(meta::jwks))
+        .nest(API, api)
+}
+
+async fn unknown_path(app: axum::extract::State<App>, gated: Option<Gated>) -> ApiError {
+    admitted(&app, gated, ApiError::UnknownPath).await
+}
+
+async fn unknown_method(
+    app: axum::extract::State<App>,
+    gated: Option<Gated>,
+    method: Method,
+) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    admitted(&app, gated, ApiError::MethodNotAllowed).await.into_response()
+}
