@@ -14,6 +14,7 @@ pub mod oauth_client;
 pub mod page;
 pub mod patch;
 pub mod scope;
+pub mod signing_key;
 pub mod stats;
 pub mod tenant;
 pub mod text;

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::credential::Sealed;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::signing_key::StoredSigningKey;
 use zeroize::Zeroizing;
 
 use crate::api_key::sha256;
@@ -25,19 +25,6 @@ pub struct SigningKey {
     public: ParsedPublicKey,
     kid: String,
     created_at: Timestamp,
-}
-
-/// A signing key as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredParts {
-    /// The key's id.
-    pub kid: String,
-    /// Its algorithm, as JOSE names it.
-    pub algorithm: String,
-    /// Its private part.
-    pub sealed: Sealed,
-    /// When it was made.
-    pub created_at: Timestamp,
 }
 
 impl SigningKey {
@@ -67,8 +54,8 @@ impl SigningKey {
     }
 
     /// What to keep of it.
-    pub fn seal(&self, vault: &Vault) -> Result<StoredParts> {
-        Ok(StoredParts {
+    pub fn seal(&self, vault: &Vault) -> Result<StoredSigningKey> {
+        Ok(StoredSigningKey {
             kid: self.kid.clone(),
             algorithm: ALGORITHM.to_owned(),
             sealed: vault.seal_signing_key(&self.kid, self.seed.as_slice())?,
@@ -81,13 +68,8 @@ impl SigningKey {
     /// # Errors
     /// [`Error::Internal`] if it was sealed under another master key, or changed, or is of an
     /// algorithm that this version does not know.
-    pub fn open(
-        vault: &Vault,
-        kid: &str,
-        algorithm: &str,
-        sealed: &Sealed,
-        created_at: Timestamp,
-    ) -> Result<Self> {
+    pub fn open(vault: &Vault, stored: &StoredSigningKey) -> Result<Self> {
+        let StoredSigningKey { kid, algorithm, sealed, created_at } = stored;
         if algorithm != ALGORITHM {
             return Err(Error::internal("a signing key has an unknown algorithm"));
         }
@@ -97,8 +79,8 @@ impl SigningKey {
             return Err(Error::internal("a signing key has a wrong length"));
         }
         seed.copy_from_slice(&secret);
-        let key = Self::from_seed(seed, created_at)?;
-        if key.kid == kid {
+        let key = Self::from_seed(seed, *created_at)?;
+        if key.kid == *kid {
             Ok(key)
         } else {
             Err(Error::internal("a signing key is not the one that its id names"))
@@ -189,7 +171,8 @@ mod tests {
         let key = SigningKey::generate(&SeededEntropy::new(1), NOW).unwrap();
         let parts = key.seal(&vault).unwrap();
         let open = |kid: &str, algorithm: &str, vault: &Vault| {
-            SigningKey::open(vault, kid, algorithm, &parts.sealed, parts.created_at)
+            let (kid, algorithm) = (kid.to_owned(), algorithm.to_owned());
+            SigningKey::open(vault, &StoredSigningKey { kid, algorithm, ..parts.clone() })
         };
         let opened = open(&parts.kid, &parts.algorithm, &vault).unwrap();
         assert_eq!((opened.jwk(), opened.created_at()), (key.jwk(), NOW));
@@ -209,7 +192,9 @@ mod tests {
     fn what_is_sealed_under_a_wrong_id_is_refused() {
         let vault = vault();
         let sealed = vault.seal_signing_key("mine", &[7; 32]).unwrap();
-        assert!(SigningKey::open(&vault, "mine", "EdDSA", &sealed, NOW).is_err());
+        let (kid, algorithm) = ("mine".to_owned(), "EdDSA".to_owned());
+        let stored = StoredSigningKey { kid, algorithm, sealed, created_at: NOW };
+        assert!(SigningKey::open(&vault, &stored).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tenantry_security::password::Passwords;
 use tenantry_security::realm::Realm;
 use tenantry_security::signing_key::SigningKey;
 use tenantry_security::vault::Vault;
-use tenantry_store::{Store, StoredSigningKey};
+use tenantry_store::Store;
 
 use crate::Service;
 use crate::meter::Meter;
@@ -91,18 +91,8 @@ async fn signing_keys(
     let mut stored = store.signing_keys().await?;
     if stored.is_empty() {
         let key = SigningKey::generate(entropy, clock.now())?;
-        let parts = key.seal(vault)?;
-        let first = StoredSigningKey {
-            kid: parts.kid,
-            algorithm: parts.algorithm,
-            sealed: parts.sealed,
-            created_at: parts.created_at,
-        };
-        store.add_first_signing_key(first).await?;
+        store.add_first_signing_key(key.seal(vault)?).await?;
         stored = store.signing_keys().await?;
     }
-    stored
-        .iter()
-        .map(|key| SigningKey::open(vault, &key.kid, &key.algorithm, &key.sealed, key.created_at))
-        .collect()
+    stored.iter().map(|key| SigningKey::open(vault, key)).collect()
 }

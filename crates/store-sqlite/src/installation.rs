@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tenantry_domain::credential::Sealed;
 use tenantry_domain::error::Result;
-use tenantry_store::{Installation, StoredSigningKey};
+use tenantry_domain::signing_key::StoredSigningKey;
+use tenantry_store::Installation;
 
 use crate::SqliteStore;
 use crate::sql::{self, At};

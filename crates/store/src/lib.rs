@@ -22,6 +22,7 @@ use tenantry_domain::oauth_client::{
     NewOauthClient, OauthClient, OauthClientFilter, OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
+use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
 use tenantry_domain::usage::{Bytes, CallCount, UsageEvent, UsageOutcome};
@@ -60,19 +61,6 @@ impl<T> Store for T where
         + Expiries
         + Recounts
 {
-}
-
-/// A signing key of the built-in realm, as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredSigningKey {
-    /// The key's id, the `kid` of its tokens.
-    pub kid: String,
-    /// Its algorithm, as JOSE names it.
-    pub algorithm: String,
-    /// The private key under the master key.
-    pub sealed: Sealed,
-    /// When it was made.
-    pub created_at: Timestamp,
 }
 
 /// What there is once for all tenants.

@@ -3,7 +3,7 @@
 use tenantry_domain::credential::Sealed;
 
 use super::harness::Fixture;
-use crate::StoredSigningKey;
+use tenantry_domain::signing_key::StoredSigningKey;
 
 /// The store says that it is there.
 pub async fn a_store_answers(f: &Fixture) {

@@ -165,6 +165,6 @@ fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
 
 /// An id in the path.
 async fn in_path<T: FromStr>(parts: &mut Parts, name: &str) -> Option<T> {
-    let Ok(params) = RawPathParams::from_request_parts(parts, &()).await;
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(param, _)| *param == name)?.1.parse().ok()
 }

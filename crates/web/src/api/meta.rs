@@ -1,0 +1,56 @@
+//! What the server tells about itself.
+
+use std::net::IpAddr;
+
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use tenantry_domain::error::Error;
+
+use super::Answer;
+use crate::app::App;
+use crate::envelope::json_response;
+use crate::error::ApiError;
+use crate::extract::client_ip::client_ip;
+
+/// The media type of the Prometheus text format.
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "getOpenApi",
+    tag = "Server",
+    responses((status = 200, description = "The OpenAPI document.", body = Object)),
+    extensions(("x-tenantry-access" = json!("public")))
+)]
+pub(crate) async fn openapi(State(app): State<App>) -> Response {
+    json_response(StatusCode::OK, app.openapi.clone())
+}
+
+/// The public keys of the built-in realm
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    operation_id = "getJwks",
+    tag = "Server",
+    responses((status = 200, description = "A JSON Web Key Set (RFC 7517).", body = Object)),
+    extensions(("x-tenantry-access" = json!("public")))
+)]
+pub(crate) async fn jwks(State(app): State<App>) -> Answer {
+    let keys = serde_json::to_vec(&app.service.realm().jwks()).map_err(Error::internal)?;
+    Ok(json_response(StatusCode::OK, keys))
+}
+
+/// The metrics, for whoever may see them: nobody else learns that they are here.
+pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Answer {
+    let near = client_ip(request.extensions()).is_some_and(|ip: IpAddr| ip.is_loopback());
+    if !near && !app.config.metrics_public {
+        return Err(ApiError::UnknownPath);
+    }
+    let mut response = Response::new(app.metrics.text()?.into());
+    response.headers_mut().insert(CONTENT_TYPE, PROMETHEUS);
+    Ok(response)
+}

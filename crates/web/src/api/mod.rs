@@ -1,0 +1,30 @@
+//! One file per resource: what it looks like in JSON, and thin handlers.
+
+pub(crate) mod health;
+pub(crate) mod meta;
+mod numbers;
+mod schemas;
+pub(crate) mod statistics;
+
+use axum::response::Response;
+use tenantry_domain::error::Error;
+
+use crate::error::ApiError;
+
+/// What every handler answers.
+type Answer = Result<Response, ApiError>;
+
+/// What a request says, unless the thing it is about is not there: that comes first. So the thing
+/// is looked for in vain only when the request is wrong anyway.
+async fn unless_missing<T, U>(
+    read: Result<T, impl Into<ApiError>>,
+    thing: impl Future<Output = Result<U, Error>>,
+) -> Result<T, ApiError> {
+    match read {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            thing.await?;
+            Err(error.into())
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A JSON body that is read when the caller has been found to be allowed to send it.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tenantry_domain::error::Error;
+
+use super::members::Members;
+use crate::app::{App, AppState};
+use crate::error::ApiError;
+
+/// A body nobody has read yet.
+#[derive(Debug)]
+pub(crate) struct JsonBody {
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl FromRequest<App> for JsonBody {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _app: &App) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        Ok(Self { headers: parts.headers, body })
+    }
+}
+
+/// The types of body that an operation takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Media {
+    /// `application/json`.
+    Json,
+    /// `application/merge-patch+json` (RFC 7396) or `application/json`.
+    MergePatch,
+}
+
+impl Media {
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Json => "application/json in UTF-8, not encoded",
+            Self::MergePatch => {
+                "application/merge-patch+json or application/json in UTF-8, not encoded"
+            }
+        }
+    }
+
+    fn takes(self, kind: &str) -> bool {
+        kind.eq_ignore_ascii_case("application/json")
+            || (matches!(self, Self::MergePatch)
+                && kind.eq_ignore_ascii_case("application/merge-patch+json"))
+    }
+}
+
+impl JsonBody {
+    /// Reads it as a JSON object.
+    pub(crate) async fn read(self, app: &AppState, media: Media) -> Result<Members, ApiError> {
+        if !is_of(&self.headers, media) {
+            return Err(ApiError::UnsupportedMediaType(media.expected()));
+        }
+        let limit = app.config.body_limit;
+        let bytes = collect(&self.headers, self.body, limit).await?;
+        Ok(Members::parse(bytes)?)
+    }
+}
+
+async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|announced: usize| announced > limit) {
+        return Err(ApiError::PayloadTooLarge(limit));
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge(limit)),
+        Err(_) => Err(Error::Malformed("the body ended early".to_owned()).into()),
+    }
+}
+
+fn is_of(headers: &HeaderMap, media: Media) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let text = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = text.split(';').map(str::trim);
+    let fits = parts.next().is_some_and(|kind| media.takes(kind));
+    let utf8 = parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
+        !name.eq_ignore_ascii_case("charset")
+            || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    fits && utf8 && types.next().is_none() && !headers.contains_key(CONTENT_ENCODING)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn fits(kinds: &[&'static str], media: Media) -> bool {
+        let mut headers = HeaderMap::new();
+        for kind in kinds {
+            headers.append(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        is_of(&headers, media)
+    }
+
+    #[test]
+    fn the_type_must_be_json() {
+        assert!(fits(&["application/json"], Media::Json));
+        assert!(fits(&["Application/JSON ; Charset=\"UTF-8\""], Media::Json));
+        assert!(fits(&["application/merge-patch+json"], Media::MergePatch));
+        assert!(fits(&["application/json"], Media::MergePatch));
+        let others = ["", "text/json", "application/merge-patch+json", "application/json; charset=latin1"];
+        for kind in others {
+            assert!(!fits(&[kind], Media::Json), "{kind}");
+        }
+        assert!(!fits(&[], Media::Json));
+        assert!(!fits(&["application/json", "application/json"], Media::Json));
+    }
+
+    #[test]
+    fn an_encoded_body_is_not_read() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert!(!is_of(&headers, Media::Json));
+    }
+}
