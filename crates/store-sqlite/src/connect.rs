@@ -49,11 +49,7 @@ impl Database {
     /// process ends, however it ends.
     pub(crate) fn lock(&self) -> std::result::Result<File, OpenError> {
         let path = self.file.with_file_name(LOCK);
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(|cause| not_writable(&path, &cause))?;
+        let file = private_file().open(&path).map_err(|cause| not_writable(&path, &cause))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(self.name())),
@@ -63,12 +59,9 @@ impl Database {
 
     /// A connection that writes. Its file is made if need be.
     pub(crate) fn open_writer(&self) -> std::result::Result<Connection, OpenError> {
-        // SQLite reports a file that cannot be written only when it is written.
-        File::options()
-            .create(true)
-            .append(true)
-            .open(&self.file)
-            .map_err(|cause| not_writable(&self.file, &cause))?;
+        // SQLite reports a file that cannot be written only when it is written, and makes one that
+        // others can read.
+        private_file().open(&self.file).map_err(|cause| not_writable(&self.file, &cause))?;
         self.connect_writer()
             .map_err(|fault| OpenError::Corrupt { path: self.name(), cause: fault.0.to_string() })
     }
@@ -105,6 +98,15 @@ fn make_private(directory: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory)
+}
+
+/// Opens a file for writing, or makes one that only its owner can read.
+fn private_file() -> std::fs::OpenOptions {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 fn not_writable(path: &Path, cause: &std::io::Error) -> OpenError {

@@ -11,10 +11,8 @@ use tenantry_domain::error::Result;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::ActorKind;
 use tenantry_domain::tenant::{Governance, NewTenant, Subscription, TenantStatus};
-use tenantry_domain::text::Name;
 use tenantry_domain::usage::Bytes;
 use tenantry_service::Service;
-use uuid::Uuid;
 
 mod life;
 mod sample;
