@@ -22,6 +22,14 @@ impl<T> Patch<T> {
         }
     }
 
+    /// The value it gives, if it gives one.
+    pub fn set(self) -> Option<T> {
+        match self {
+            Self::Keep | Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
     /// Whether the patch does not name it.
     pub const fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)

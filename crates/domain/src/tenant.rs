@@ -177,21 +177,47 @@ fn merge(target: &mut serde_json::Value, patch: serde_json::Value) {
 /// The most bytes that a tenant's settings may have as JSON.
 pub const SETTINGS_MAX_BYTES: usize = 16 * 1024;
 
-/// Takes a tenant's settings: an object, not too large.
+/// How deep they may be nested; a flat object is one level.
+pub const SETTINGS_MAX_DEPTH: usize = 16;
+
+/// Takes a tenant's settings: an object, not too large and not too deep. Not every database keeps
+/// U+0000 in a text, so none may be in it.
 ///
 /// # Errors
 /// What would be right, to follow the field's name.
 pub fn check_settings(
     settings: serde_json::Value,
 ) -> std::result::Result<serde_json::Map<String, serde_json::Value>, String> {
+    let fits = depth(&settings) <= SETTINGS_MAX_DEPTH
+        && !has_nul(&settings)
+        && serde_json::to_string(&settings).is_ok_and(|json| json.len() <= SETTINGS_MAX_BYTES);
     match settings {
-        serde_json::Value::Object(members)
-            if serde_json::to_string(&members)
-                .is_ok_and(|json| json.len() <= SETTINGS_MAX_BYTES) =>
-        {
-            Ok(members)
+        serde_json::Value::Object(members) if fits => Ok(members),
+        _ => Err(format!(
+            "must be an object of at most {SETTINGS_MAX_BYTES} bytes as JSON, at most \
+             {SETTINGS_MAX_DEPTH} levels deep and without U+0000"
+        )),
+    }
+}
+
+fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        serde_json::Value::Object(members) => {
+            1 + members.values().map(depth).max().unwrap_or_default()
         }
-        _ => Err(format!("must be an object of at most {SETTINGS_MAX_BYTES} bytes as JSON")),
+        _ => 0,
+    }
+}
+
+fn has_nul(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(items) => items.iter().any(has_nul),
+        serde_json::Value::Object(members) => {
+            members.iter().any(|(name, value)| name.contains('\0') || has_nul(value))
+        }
+        _ => false,
     }
 }
 

@@ -17,16 +17,17 @@ const USUAL_SIZE: usize = 1024;
 
 /// The answer to a request that succeeded.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the contract names the member `success`")]
 pub(crate) struct Success<T> {
     /// Always true.
-    pub(crate) success: bool,
+    success: bool,
     /// What was done, for a person.
-    pub(crate) message: &'static str,
+    message: &'static str,
     /// What was asked for.
-    pub(crate) data: T,
+    data: T,
     /// The instant of the answer.
     #[schema(value_type = String, format = DateTime)]
-    pub(crate) timestamp: Timestamp,
+    timestamp: Timestamp,
 }
 
 impl<T: Serialize> Success<T> {

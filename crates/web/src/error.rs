@@ -9,12 +9,16 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{AuthFailure, Conflict, Denied, Error, FieldError, Missing};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
+
+use crate::api::schemas::words;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:ident, $message:literal;)+) => {
+    ($(#[doc = $meaning:literal] $variant:ident = $name:literal, $status:ident, $message:literal;)+) => {
         /// What went wrong, in a word that does not change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Code { $($(#[$doc])* $variant),+ }
+        pub(crate) enum Code { $(#[doc = $meaning] $variant),+ }
 
         impl Code {
             /// All of them.
@@ -23,6 +27,11 @@ macro_rules! codes {
             /// The stable name.
             pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
+            }
+
+            /// What it means, for the document.
+            pub(crate) const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning.trim_ascii()),+ }
             }
 
             /// The status it is answered with.
@@ -259,20 +268,44 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
 }
 
 /// The body of every answer to a request that failed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Failure)]
 #[serde(rename_all = "camelCase")]
-struct Failure<'a> {
+pub(crate) struct Failure<'a> {
+    /// Always false.
     success: bool,
+    /// What went wrong, for a person.
     message: &'static str,
     error: FailureDetail<'a>,
+    /// What the request is known by in the server's log.
     request_id: &'a str,
+    #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FailureDetail<'a> {
+    /// What went wrong, in a word that does not change.
+    #[schema(schema_with = code_schema)]
     code: &'static str,
+    /// What helps a person; it may change.
     details: &'a str,
+    /// Every offending field, where the request breaks rules.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<FieldProblem>>)]
     fields: Option<&'a [FieldError]>,
+}
+
+/// What is wrong with one field of a request.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "this is how the document tells of the domain's `FieldError`")]
+struct FieldProblem {
+    /// The parameter or member: `limit`, `subscription.expiresAt`.
+    field: String,
+    /// What would be right, to follow the field's name.
+    problem: String,
+}
+
+fn code_schema() -> Object {
+    words(Code::ALL.iter().map(|code| code.as_str()))
 }

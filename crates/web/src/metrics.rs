@@ -50,8 +50,7 @@ impl Metrics {
         )?;
         let calls_counted =
             IntCounter::new("tenantry_calls_counted_total", "Calls counted for their tenant.")?;
-        let in_flight =
-            IntGauge::new("tenantry_requests_in_flight", "Requests not answered yet.")?;
+        let in_flight = IntGauge::new("tenantry_requests_in_flight", "Requests not answered yet.")?;
         let registry = Registry::new();
         let all: [Box<dyn Collector>; 5] = [
             Box::new(requests.clone()),
@@ -95,9 +94,7 @@ impl Metrics {
     /// All of it, as text.
     pub(crate) fn text(&self) -> Result<Vec<u8>> {
         let mut text = Vec::new();
-        TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .map_err(Error::internal)?;
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).map_err(Error::internal)?;
         Ok(text)
     }
 }

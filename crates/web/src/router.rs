@@ -10,7 +10,7 @@ use tenantry_service::Service;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{health, meta, statistics};
+use crate::api::{audit_logs, health, meta, statistics, tenants, users};
 use crate::app::{App, AppState};
 use crate::config::WebConfig;
 use crate::error::ApiError;
@@ -47,7 +47,14 @@ pub fn router(service: Arc<Service>, config: WebConfig) -> Router {
 /// The routes that the OpenAPI document tells of, and the document.
 pub(crate) fn documented() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
-        .routes(routes!(statistics::tenant_statistics));
+        .routes(routes!(statistics::tenant_statistics))
+        .routes(routes!(tenants::create, tenants::list))
+        .routes(routes!(tenants::read, tenants::update, tenants::delete))
+        .routes(routes!(tenants::suspend))
+        .routes(routes!(tenants::activate))
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(users::read, users::update, users::delete))
+        .routes(routes!(audit_logs::list));
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

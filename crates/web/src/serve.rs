@@ -43,16 +43,16 @@ pub async fn serve(
         if stopped.await.is_ok() {
             tokio::time::sleep(grace).await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
-    let served = tokio::select! {
-        served = server.into_future() => served,
+    let outcome = tokio::select! {
+        ended = server.into_future() => ended,
         () = grace_over => {
             tracing::warn!("requests were still under way when the time to finish was over");
             Ok(())
         }
     };
     service.meter().close().await;
-    served
+    outcome
 }

@@ -434,11 +434,7 @@ async fn a_database_that_contradicts_itself_is_500_and_says_nothing() {
     app.tamper("UPDATE ledger_heads SET admins = -1");
     let answer = ask(&app, tenant).send().await;
     assert_error(&answer, 500, "Server error", "INTERNAL");
-    assert!(
-        !answer.text.contains("sqlite") && !answer.text.contains("-1"),
-        "{}",
-        answer.text
-    );
+    assert!(!answer.text.contains("sqlite") && !answer.text.contains("out of range"), "{}", answer.text);
     app.tamper("UPDATE ledger_heads SET admins = 0");
     app.stop().await;
 }

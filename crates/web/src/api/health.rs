@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::Answer;
 use crate::app::App;
 use crate::envelope::json_response;
+use crate::error::Failure;
 
 /// The state of the server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,7 +41,7 @@ pub(crate) async fn live() -> Response {
     tag = "Server",
     responses(
         (status = 200, description = "They can.", body = Health),
-        (status = 503, description = "They cannot: the database does not answer.")
+        (status = 503, description = "They cannot: the database does not answer.", body = Failure<'_>)
     ),
     extensions(("x-tenantry-access" = json!("public")))
 )]

@@ -15,7 +15,8 @@ use crate::error::ApiError;
 use crate::extract::client_ip::client_ip;
 
 /// The media type of the Prometheus text format.
-const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const PROMETHEUS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// This document
 #[utoipa::path(

@@ -1,10 +1,15 @@
 //! One file per resource: what it looks like in JSON, and thin handlers.
 
+pub(crate) mod audit_logs;
+mod counts;
 pub(crate) mod health;
+mod lists;
 pub(crate) mod meta;
 mod numbers;
-mod schemas;
+pub(crate) mod schemas;
 pub(crate) mod statistics;
+pub(crate) mod tenants;
+pub(crate) mod users;
 
 use axum::response::Response;
 use tenantry_domain::error::Error;

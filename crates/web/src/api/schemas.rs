@@ -1,8 +1,11 @@
 //! Schemas that no Rust type gives by itself.
 
-use tenantry_domain::tenant::TenantStatus;
-use tenantry_domain::user::UserStatus;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use tenantry_domain::ledger::{Action, ActorKind, ResourceKind};
+use tenantry_domain::tenant::{SETTINGS_MAX_BYTES, SETTINGS_MAX_DEPTH, TenantStatus};
+use tenantry_domain::user::{UserRole, UserStatus};
+use utoipa::openapi::schema::{
+    AdditionalProperties, Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type,
+};
 
 /// The most megabytes there can be: 2^53 bytes.
 const MEGABYTES_MAX: f64 = 9_007_199_254.740_992;
@@ -24,15 +27,59 @@ pub(crate) fn megabytes_or_null() -> Object {
     megabytes_of(SchemaType::from_iter([Type::Number, Type::Null]))
 }
 
+/// A tenant's settings: an object whose members are the tenant's business.
+pub(crate) fn settings() -> Object {
+    ObjectBuilder::new()
+        .description(Some(format!(
+            "What the tenant keeps here for its own use: at most {SETTINGS_MAX_BYTES} bytes as \
+             JSON, at most {SETTINGS_MAX_DEPTH} levels deep."
+        )))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .build()
+}
+
+/// What an audit entry tells beside its members.
+pub(crate) fn details() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some("What else is worth knowing; null once erased."))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .build()
+}
+
 /// A string that is one of these words.
-fn words(words: impl Iterator<Item = &'static str>) -> Object {
+pub(crate) fn words(words: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
 }
 
 pub(crate) fn tenant_status() -> Object {
-    words(TenantStatus::ALL.iter().map(|status| status.as_str()))
+    words(TenantStatus::ALL.iter().map(|it| it.as_str()))
 }
 
 pub(crate) fn user_status() -> Object {
-    words(UserStatus::ALL.iter().map(|status| status.as_str()))
+    words(UserStatus::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn user_status_filter() -> Object {
+    words(UserStatus::ALL.iter().map(|it| it.as_str()).chain(["inactive"]))
+}
+
+pub(crate) fn user_role() -> Object {
+    words(UserRole::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn user_roles() -> Array {
+    ArrayBuilder::new().items(user_role()).unique_items(true).build()
+}
+
+pub(crate) fn action() -> Object {
+    words(Action::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn actor_kind() -> Object {
+    words(ActorKind::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn resource_kind() -> Object {
+    words(ResourceKind::ALL.iter().map(|it| it.as_str()))
 }

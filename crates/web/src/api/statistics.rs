@@ -8,6 +8,7 @@ use tenantry_domain::stats::Statistics;
 use utoipa::ToSchema;
 
 use super::Answer;
+use super::counts::{CredentialCounts, UserCounts};
 use super::numbers::ExactMegabytes;
 use super::schemas;
 use crate::app::App;
@@ -26,8 +27,8 @@ pub(crate) struct StatisticsBody<'a> {
     tenant_id: TenantId,
     #[schema(max_length = 200)]
     tenant_name: &'a str,
-    users: UserStatistics,
-    credentials: CredentialStatistics,
+    users: UserCounts,
+    credentials: CredentialCounts,
     api_keys: ApiKeyStatistics,
     oauth_clients: OauthClientStatistics,
     usage: UsageStatistics,
@@ -37,28 +38,6 @@ pub(crate) struct StatisticsBody<'a> {
     /// The instant of all of this.
     #[schema(value_type = String, format = DateTime)]
     generated_at: Timestamp,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct UserStatistics {
-    /// Active and inactive ones.
-    total: u64,
-    /// Those who can sign in now.
-    active: u64,
-    /// Those who cannot: disabled, locked, or invited and not there yet.
-    inactive: u64,
-    /// Holders of `tenant_admin`, whatever their status.
-    admins: u64,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct CredentialStatistics {
-    /// Active and expired ones.
-    total: u64,
-    /// Those that have not expired.
-    active: u64,
-    /// Those that have.
-    expired: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,17 +81,8 @@ impl<'a> From<&'a Statistics> for StatisticsBody<'a> {
         Self {
             tenant_id: statistics.tenant,
             tenant_name: statistics.tenant_name.as_str(),
-            users: UserStatistics {
-                total: counts.users(),
-                active: counts.users_active,
-                inactive: counts.users_inactive,
-                admins: counts.admins,
-            },
-            credentials: CredentialStatistics {
-                total: counts.credentials(),
-                active: counts.credentials_active,
-                expired: counts.credentials_expired,
-            },
+            users: counts.into(),
+            credentials: counts.into(),
             api_keys: ApiKeyStatistics {
                 total: counts.api_keys(),
                 active: counts.api_keys_active,

@@ -68,7 +68,8 @@ impl JsonBody {
 }
 
 async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: usize| announced > limit) {
         return Err(ApiError::PayloadTooLarge(limit));
     }
@@ -111,7 +112,8 @@ mod tests {
         assert!(fits(&["Application/JSON ; Charset=\"UTF-8\""], Media::Json));
         assert!(fits(&["application/merge-patch+json"], Media::MergePatch));
         assert!(fits(&["application/json"], Media::MergePatch));
-        let others = ["", "text/json", "application/merge-patch+json", "application/json; charset=latin1"];
+        let others =
+            ["", "text/json", "application/merge-patch+json", "application/json; charset=latin1"];
         for kind in others {
             assert!(!fits(&[kind], Media::Json), "{kind}");
         }

@@ -152,9 +152,15 @@ impl Members {
     }
 
     /// Fails with everything that is wrong, unknown members included.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
         self.refuse_unknown();
         self.problems.check()
+    }
+
+    /// What was read from the members, unless something is wrong with them.
+    pub(crate) fn build<T>(self, value: Option<T>) -> Result<T> {
+        self.finish()?;
+        value.ok_or_else(|| Error::internal("a required member is missing without a problem"))
     }
 
     fn refuse_unknown(&mut self) {

@@ -1,6 +1,6 @@
 //! Query strings, read strictly: nothing unknown, nothing twice, and every problem in one answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use tenantry_domain::error::{Problems, Result};
@@ -20,18 +20,15 @@ impl Query {
     pub(crate) fn parse(raw: Option<&str>) -> Self {
         let mut problems = Problems::default();
         let mut values = BTreeMap::new();
-        let pairs: Vec<(String, String)> =
-            problems.take("query", serde_urlencoded::from_str(raw.unwrap_or_default())).unwrap_or_default();
-        let mut repeated = Vec::new();
+        let pairs: Vec<(String, String)> = problems
+            .take("query", serde_urlencoded::from_str(raw.unwrap_or_default()))
+            .unwrap_or_default();
+        let mut repeated = BTreeSet::new();
         for (name, value) in pairs {
-            if values.contains_key(&name) {
-                repeated.push(name);
-            } else {
-                values.insert(name, value);
+            if values.insert(name.clone(), value).is_some() {
+                repeated.insert(name);
             }
         }
-        repeated.sort_unstable();
-        repeated.dedup();
         for name in repeated {
             problems.add(name, "must be given once");
         }
@@ -51,6 +48,11 @@ impl Query {
     ) -> Option<T> {
         let value = self.values.remove(name)?;
         self.problems.take(name, read(&value))
+    }
+
+    /// The parameter as it is, for what is read before the others.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<String> {
+        self.values.remove(name)
     }
 
     /// Notes a problem between parameters.
@@ -78,8 +80,8 @@ impl Query {
         }
         let offset = self.offset();
         let cursor = self.take("cursor", Cursor::parse);
-        let from = cursor
-            .map_or_else(|| PageStart::Offset(offset.unwrap_or_default()), PageStart::After);
+        let from =
+            cursor.map_or_else(|| PageStart::Offset(offset.unwrap_or_default()), PageStart::After);
         PageRequest { limit, from }
     }
 
@@ -133,7 +135,7 @@ mod tests {
     fn names_everything_that_is_wrong_at_once() {
         assert_eq!(
             offending("limit=0&offset=-1&cursor=x&page=2&page=3"),
-            ["page", "offset", "limit", "offset", "cursor", "page"]
+            ["page", "limit", "offset", "offset", "cursor", "page"]
         );
     }
 

@@ -12,7 +12,7 @@ pub(crate) const URL_MAX: usize = 2048;
 pub(crate) const REALM_MAX: usize = 64;
 /// The most characters of a subscription's plan.
 pub(crate) const PLAN_MAX: usize = 100;
-/// The most characters of a subject of an external realm (OpenID Connect Core, section 2).
+/// The most characters of a subject of an external realm (`OpenID` Connect Core, section 2).
 pub(crate) const SUBJECT_MAX: usize = 255;
 /// The most characters of a text to search for.
 pub(crate) const SEARCH_MAX: usize = 200;
@@ -34,9 +34,7 @@ pub(crate) fn not_in(range: &RangeInclusive<u64>) -> String {
 
 /// Reads an absolute `http` or `https` URL.
 pub(crate) fn http_url(text: &str) -> Result<String, String> {
-    let wrong = || {
-        format!("must be an absolute http or https URL of at most {URL_MAX} characters")
-    };
+    let wrong = || format!("must be an absolute http or https URL of at most {URL_MAX} characters");
     // The library drops fragments without a word, and an address has no use for a password.
     let plain = text.len() <= URL_MAX && !text.contains(['#', '@']);
     let uri = Uri::from_str(text).ok().filter(|_| plain).ok_or_else(wrong)?;
@@ -81,7 +79,18 @@ mod tests {
             assert_eq!(http_url(url).as_deref(), Ok(url));
         }
         let long = format!("https://a.example/{}", "x".repeat(URL_MAX));
-        for url in ["", "acme.example", "/path", "ftp://a.example", "https://", "https://a b", "javascript:alert(1)", "https://u:p@a.example", "https://a.example/#x", &long] {
+        for url in [
+            "",
+            "acme.example",
+            "/path",
+            "ftp://a.example",
+            "https://",
+            "https://a b",
+            "javascript:alert(1)",
+            "https://u:p@a.example",
+            "https://a.example/#x",
+            &long,
+        ] {
             assert!(http_url(url).is_err(), "{url}");
         }
     }

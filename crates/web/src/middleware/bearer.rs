@@ -46,15 +46,15 @@ mod tests {
 
     use super::*;
 
-    fn read(headers: &[(&'static str, &'static str)]) -> Result<(String, Option<String>), AuthFailure> {
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .fold(HeaderMap::new(), |mut map, (name, value)| {
-                map.append(name, value);
-                map
-            });
-        presented(&headers).map(|it| (it.token.to_owned(), it.realm.map(str::to_owned)))
+    fn read(
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<(String, Option<String>), AuthFailure> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            map.append(HeaderName::from_static(name), value);
+        }
+        presented(&map).map(|it| (it.token.to_owned(), it.realm.map(str::to_owned)))
     }
 
     #[test]

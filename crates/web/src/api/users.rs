@@ -1,0 +1,352 @@
+//! Users.
+
+use std::str::FromStr as _;
+
+use axum::extract::{RawQuery, State};
+use serde::Serialize;
+use serde_json::Value;
+use tenantry_domain::access::Permission;
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::error::Result;
+use tenantry_domain::id::UserId;
+use tenantry_domain::page::PageRequest;
+use tenantry_domain::patch::Patch;
+use tenantry_domain::text::{Email, Name};
+use tenantry_domain::user::{
+    ExternalId, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus, UserStatusFilter,
+};
+use tenantry_security::password::check_password;
+use tenantry_security::secret::SecretText;
+use tenantry_service::UserDraft;
+use utoipa::{IntoParams, ToSchema};
+
+use super::lists::{CursorParams, OffsetParams, PageBody};
+use super::{Answer, schemas, unless_missing};
+use crate::app::App;
+use crate::envelope::{Success, created, ok};
+use crate::error::{ApiError, Failure};
+use crate::extract::body::{JsonBody, Media};
+use crate::extract::members::{Members, string};
+use crate::extract::query::Query;
+use crate::extract::scope::{TenantScope, UserInPath};
+use crate::extract::values::{SUBJECT_MAX, line_of, realm_name, search};
+use crate::router::API;
+
+/// A user of a tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserBody<'a> {
+    #[schema(value_type = String, format = "uuid")]
+    id: UserId,
+    /// Who it is in an external realm, if it comes from one.
+    #[schema(required = true)]
+    external_id: Option<ExternalIdBody<'a>>,
+    /// Unique in the tenant, without regard to case.
+    #[schema(format = "email")]
+    email: &'a str,
+    #[schema(required = true)]
+    name: Option<&'a str>,
+    /// All but active ones cannot sign in.
+    #[schema(schema_with = schemas::user_status)]
+    status: UserStatus,
+    #[schema(schema_with = schemas::user_roles)]
+    roles: UserRoles,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    last_login_at: Option<Timestamp>,
+}
+
+/// Who a person is in an external realm.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExternalId)]
+#[serde(deny_unknown_fields)]
+struct ExternalIdBody<'a> {
+    /// The realm's name.
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
+    realm: &'a str,
+    /// The person's `sub` there.
+    #[schema(min_length = 1, max_length = 255)]
+    subject: &'a str,
+}
+
+impl<'a> From<&'a User> for UserBody<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            external_id: user
+                .external_id
+                .as_ref()
+                .map(|ExternalId { realm, subject }| ExternalIdBody { realm, subject }),
+            email: user.email.as_str(),
+            name: user.name.as_ref().map(Name::as_str),
+            status: user.status,
+            roles: user.roles,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            last_login_at: user.last_login_at,
+        }
+    }
+}
+
+/// A user to be made.
+#[derive(ToSchema)]
+#[schema(as = NewUser)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
+pub(super) struct NewUserBody {
+    #[schema(format = "email", max_length = 254)]
+    email: String,
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// `active` unless given.
+    #[schema(schema_with = schemas::user_status, required = false)]
+    status: Option<String>,
+    /// `["member"]` unless given.
+    #[schema(schema_with = schemas::user_roles, required = false)]
+    roles: Option<Vec<String>>,
+    external_id: Option<ExternalIdBody<'static>>,
+    /// What it signs in with, if it does so here. It is never shown.
+    #[schema(min_length = 12, max_length = 256, write_only, format = Password)]
+    password: Option<String>,
+}
+
+/// A change of a user: a merge patch (RFC 7396).
+#[derive(ToSchema)]
+#[schema(as = UserPatch)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
+pub(super) struct UserPatchBody {
+    #[schema(format = "email", max_length = 254, nullable = false)]
+    email: Option<String>,
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    #[schema(schema_with = schemas::user_status, required = false)]
+    status: Option<String>,
+    #[schema(schema_with = schemas::user_roles, required = false)]
+    roles: Option<Vec<String>>,
+    external_id: Option<ExternalIdBody<'static>>,
+}
+
+/// Which users to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
+pub(super) struct UserParams {
+    /// Those in this state; `inactive`: in any but active.
+    #[param(schema_with = schemas::user_status_filter)]
+    status: Option<String>,
+    /// Those who hold this role.
+    #[param(schema_with = schemas::user_role)]
+    role: Option<String>,
+    /// Those whose e-mail or name contains this, without regard to case.
+    #[param(min_length = 1, max_length = 200)]
+    q: Option<String>,
+}
+
+fn read_roles(value: Value) -> Result<UserRoles, String> {
+    let names: Vec<String> = serde_json::from_value(value)
+        .map_err(|_| "must be a list of tenant_admin, member".to_owned())?;
+    UserRoles::parse(names.iter().map(String::as_str))
+}
+
+fn read_external_id(body: &mut Members) -> Patch<ExternalId> {
+    let read = body.object("externalId.", |members| {
+        let realm = members.required("realm", string(realm_name));
+        let subject = members.required("subject", string(line_of(SUBJECT_MAX)));
+        realm.zip(subject).map(|(realm, subject)| ExternalId { realm, subject })
+    });
+    match read {
+        Patch::Clear => Patch::Clear,
+        Patch::Set(Some(external_id)) => Patch::Set(external_id),
+        // What is wrong with it is noted.
+        Patch::Keep | Patch::Set(None) => Patch::Keep,
+    }
+}
+
+fn read_password(value: Value) -> Result<SecretText, String> {
+    let Value::String(text) = value else { return Err("must be a string".to_owned()) };
+    let password = SecretText::new(text);
+    check_password(&password)?;
+    Ok(password)
+}
+
+pub(super) fn read_new(mut body: Members) -> Result<UserDraft> {
+    let email = body.required("email", string(Email::parse));
+    let name = body.optional("name", string(Name::parse));
+    let status = body.given("status", string(UserStatus::from_str)).unwrap_or(UserStatus::Active);
+    let member = UserRoles { member: true, ..UserRoles::default() };
+    let roles = body.given("roles", read_roles).unwrap_or(member);
+    let external_id = read_external_id(&mut body).set();
+    let password = body.optional("password", read_password);
+    body.build(email.map(|email| UserDraft { external_id, email, name, status, roles, password }))
+}
+
+pub(super) fn read_patch(mut body: Members) -> Result<UserPatch> {
+    let patch = UserPatch {
+        external_id: read_external_id(&mut body),
+        email: body.given("email", string(Email::parse)),
+        name: body.patch("name", string(Name::parse)),
+        status: body.given("status", string(UserStatus::from_str)),
+        roles: body.given("roles", read_roles),
+    };
+    body.build(Some(patch))
+}
+
+fn read_status_filter(text: &str) -> Result<UserStatusFilter, String> {
+    if text == "inactive" {
+        return Ok(UserStatusFilter::Inactive);
+    }
+    let status = text.parse().map_err(|problem| format!("{problem}, inactive"))?;
+    Ok(UserStatusFilter::Is(status))
+}
+
+pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest)> {
+    let mut query = Query::parse(raw);
+    let filter = UserFilter {
+        status: query.take("status", read_status_filter),
+        role: query.take("role", UserRole::from_str),
+        q: query.take("q", search),
+    };
+    let page = query.page();
+    query.finish()?;
+    Ok((filter, page))
+}
+
+/// Make a user
+///
+/// Nobody gives a role that they do not have themselves.
+#[utoipa::path(
+    post,
+    path = "/admin/tenants/{tenantId}/users",
+    operation_id = "createUser",
+    tag = "Users",
+    request_body(content = NewUserBody),
+    responses(
+        (status = 201, description = "The user.", body = Success<UserBody<'_>>,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
+    ),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    scope: TenantScope,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Write).await?;
+    let said = async {
+        Query::none(query.as_deref())?;
+        Ok::<_, ApiError>(read_new(body.read(&app, Media::Json).await?)?)
+    };
+    let draft = unless_missing(said.await, app.service.tenant(&access)).await?;
+    let user = app.service.create_user(&access, draft).await?;
+    let location = format!("{API}/admin/tenants/{}/users/{}", access.tenant(), user.id);
+    created(&app, "User created successfully", UserBody::from(&user), &location)
+}
+
+/// List the users
+#[utoipa::path(
+    get,
+    path = "/admin/tenants/{tenantId}/users",
+    operation_id = "listUsers",
+    tag = "Users",
+    params(UserParams, OffsetParams, CursorParams),
+    responses((status = 200, description = "A page.", body = Success<PageBody<UserBody<'_>>>)),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    scope: TenantScope,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Read).await?;
+    let said = read_query(query.as_deref());
+    let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
+    let page = app.service.list_users(&access, &filter, request).await?;
+    let items: Vec<_> = page.items.iter().map(UserBody::from).collect();
+    ok(&app, "Users retrieved successfully", PageBody::new(&page, request, items))
+}
+
+/// Read a user
+#[utoipa::path(
+    get,
+    path = "/admin/tenants/{tenantId}/users/{id}",
+    operation_id = "getUser",
+    tag = "Users",
+    responses((status = 200, description = "The user.", body = Success<UserBody<'_>>)),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn read(
+    State(app): State<App>,
+    scope: TenantScope,
+    user: UserInPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Read).await?;
+    let user = app.service.user(&access, user.id()?).await?;
+    Query::none(query.as_deref())?;
+    ok(&app, "User retrieved successfully", UserBody::from(&user))
+}
+
+/// Change a user
+///
+/// Nobody gives a role that they do not have themselves.
+#[utoipa::path(
+    patch,
+    path = "/admin/tenants/{tenantId}/users/{id}",
+    operation_id = "updateUser",
+    tag = "Users",
+    request_body(content(
+        (UserPatchBody = "application/merge-patch+json"),
+        (UserPatchBody = "application/json")
+    )),
+    responses(
+        (status = 200, description = "The user then.", body = Success<UserBody<'_>>),
+        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
+    ),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn update(
+    State(app): State<App>,
+    scope: TenantScope,
+    user: UserInPath,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Write).await?;
+    let id = user.id()?;
+    let said = async {
+        Query::none(query.as_deref())?;
+        Ok::<_, ApiError>(read_patch(body.read(&app, Media::MergePatch).await?)?)
+    };
+    let patch = unless_missing(said.await, app.service.user(&access, id)).await?;
+    let user = app.service.update_user(&access, id, patch).await?;
+    ok(&app, "User updated successfully", UserBody::from(&user))
+}
+
+/// Delete a user
+#[utoipa::path(
+    delete,
+    path = "/admin/tenants/{tenantId}/users/{id}",
+    operation_id = "deleteUser",
+    tag = "Users",
+    responses((status = 200, description = "What it was.", body = Success<UserBody<'_>>)),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    scope: TenantScope,
+    user: UserInPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Write).await?;
+    let id = user.id()?;
+    unless_missing(Query::none(query.as_deref()), app.service.user(&access, id)).await?;
+    let user = app.service.delete_user(&access, id).await?;
+    ok(&app, "User deleted successfully", UserBody::from(&user))
+}
