@@ -357,12 +357,9 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
-    fn user(active: bool, admin: bool) -> Option<UserFacts> {
-        Some(UserFacts { active, admin })
-    }
-
     #[test]
     fn a_disabled_admin_is_still_an_admin() {
+        let user = |active, admin| Some(UserFacts { active, admin });
         let counts = Counts::default()
             .after(&Change::User { before: None, after: user(true, true) }, NOW)
             .unwrap()

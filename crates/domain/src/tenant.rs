@@ -280,4 +280,18 @@ mod tests {
             assert_eq!(merged, result);
         }
     }
+
+    #[test]
+    fn settings_are_bounded() {
+        let nested = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+        assert!(check_settings(nested(SETTINGS_MAX_DEPTH)).is_ok());
+        assert!(check_settings(nested(SETTINGS_MAX_DEPTH + 1)).is_err());
+        let filled = |bytes: usize| json!({"a": "x".repeat(bytes - r#"{"a":""}"#.len())});
+        assert!(check_settings(filled(SETTINGS_MAX_BYTES)).is_ok());
+        assert!(check_settings(filled(SETTINGS_MAX_BYTES + 1)).is_err());
+        assert!(check_settings(json!({"a": "\\u0000"})).is_ok());
+        assert!(check_settings(json!({"a": [{"b": "\0"}]})).is_err());
+        assert!(check_settings(json!({"\0": 1})).is_err());
+        assert!(check_settings(json!([])).is_err());
+    }
 }

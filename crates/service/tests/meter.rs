@@ -97,8 +97,10 @@ async fn the_settler_follows_the_clock() {
     };
     app.service.create_api_key(&TestApp::access(tenant), draft).await.unwrap();
     let store = Arc::clone(app.service.store());
-    let settler =
-        tokio::spawn(tenantry_service::settler::run(Arc::clone(&store), Arc::clone(&app.clock) as _));
+    let settler = tokio::spawn(tenantry_service::settler::run(
+        Arc::clone(&store),
+        Arc::clone(&app.clock) as _,
+    ));
     let entries = async || store.entries_after(tenant, 0, 10).await.unwrap();
     assert_eq!(entries().await.len(), 2);
     app.clock.advance(5);

@@ -87,7 +87,11 @@ async fn no_secret_is_on_disk_or_in_debug_output() {
     let (part, text) = revealed.secret.first().unwrap();
     assert_eq!((*part, text.expose()), (SecretPart::AccessToken, vaulted));
     let token = app.token(Bearer::SUPER_ADMIN);
-    app.request_by(Bearer::SUPER_ADMIN, "GET", "/api/v1/admin/tenants").send().await.expect(200).json();
+    app.request_by(Bearer::SUPER_ADMIN, "GET", "/api/v1/admin/tenants")
+        .send()
+        .await
+        .expect(200)
+        .json();
 
     for secret in [password, key.text.expose(), client_secret.expose(), vaulted, &token] {
         assert!(!on_disk(app.directory(), secret), "{secret}");

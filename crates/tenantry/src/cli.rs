@@ -90,8 +90,8 @@ pub(crate) struct ServerFlags {
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenFlags {
-    /// What its bearer may do: super_admin, tenant_admin, member
-    #[arg(long)]
+    /// What its bearer may do
+    #[arg(long, value_name = "super_admin|tenant_admin|member")]
     pub(crate) role: Role,
     /// The bearer's tenant [default: the platform's own]
     #[arg(long, value_name = "UUID")]
@@ -134,7 +134,7 @@ fn parse_ttl(text: &str) -> Result<u64, String> {
         'd' => 86_400,
         _ => return Err(wrong()),
     };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let number: u64 = text.strip_suffix(unit).ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
     number.checked_mul(seconds).filter(|ttl| (1..=365 * 86_400).contains(ttl)).ok_or_else(wrong)
 }
 

@@ -100,3 +100,18 @@ fn read_file(path: &Path) -> Result<File> {
     toml::from_str(&text)
         .map_err(|error| anyhow::anyhow!("{} is not valid: {}", path.display(), error.message()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_listens_on_port_8080_of_this_machine_alone_unless_told() {
+        let untold =
+            Common { config: None, data_dir: None, issuer: None, log: None, log_format: None };
+        let flags = ServerFlags { listen: None, metrics_public: false };
+        let settings = Settings::read(untold).unwrap();
+        assert_eq!(settings.listen(&flags).to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.data_dir(), Path::new("tenantry-data"));
+    }
+}

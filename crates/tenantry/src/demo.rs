@@ -16,6 +16,8 @@ use tenantry_service::Service;
 
 mod life;
 mod sample;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use sample::{ACME, TENANTS};
 
@@ -86,7 +88,7 @@ pub(crate) async fn load(
 struct Plan {
     id: TenantId,
     name: &'static str,
-    plan: &'static str,
+    subscription: &'static str,
     users: Users,
     credentials: Credentials,
     api_keys: ApiKeys,
@@ -142,7 +144,7 @@ async fn found(service: &Service, plan: &Plan) -> Result<TenantAccess> {
         realm_name: None,
         settings: serde_json::Map::new(),
         subscription: Subscription {
-            plan: Some(plan.plan.to_owned()),
+            plan: Some(plan.subscription.to_owned()),
             users_limit: None,
             expires_at: None,
         },

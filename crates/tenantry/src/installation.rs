@@ -41,6 +41,19 @@ pub(crate) fn attach_store(directory: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::attach(directory, Arc::new(SystemClock), entropy())?))
 }
 
+/// Removes the files of an installation that nobody uses; others in its directory stay.
+pub(crate) fn remove(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let database = name.to_string_lossy().starts_with("tenantry.");
+        if database || name == KEY_FILE {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Chance, from the operating system.
 pub(crate) fn entropy() -> Arc<dyn Entropy> {
     Arc::new(SystemEntropy)

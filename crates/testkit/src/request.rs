@@ -81,6 +81,7 @@ impl Answer {
     }
 
     /// Fails the test unless the status is this one.
+    #[expect(clippy::return_self_not_must_use, reason = "often the status is all that matters")]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self

@@ -1,11 +1,5 @@
 //! Tenants, users and the audit log over HTTP, with the statistics beside them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Answer, Bearer, TestApp};

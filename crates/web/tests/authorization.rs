@@ -1,11 +1,7 @@
 //! Every operation of the OpenAPI document as every kind of caller. A new operation without a row
 //! here fails the test, and so does a row without an operation.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use std::collections::BTreeSet;
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::tenant::Governance;
-use tenantry_domain::user::{UserPatch, UserStatus};
+use tenantry_domain::user::{UserPatch, UserRoles, UserStatus};
 use tenantry_testkit::{Answer, Bearer, Request, START, TestApp};
 
 fn path(tenant: impl std::fmt::Display) -> String {
@@ -282,7 +282,7 @@ async fn without_the_right_it_is_403() {
     let user = app.user(own, "ann@example.com", true).await;
     let bearer = Bearer { tenant: own, subject: Some(user.id), role: Role::TenantAdmin };
     app.request_by(bearer, "GET", &path(own)).send().await.expect(200);
-    let patch = UserPatch { roles: Some(Default::default()), ..UserPatch::default() };
+    let patch = UserPatch { roles: Some(UserRoles::default()), ..UserPatch::default() };
     app.service.update_user(&TestApp::access(own), user.id, patch).await.unwrap();
     denied(bearer, own, own).await;
     app.stop().await;
@@ -434,7 +434,11 @@ async fn a_database_that_contradicts_itself_is_500_and_says_nothing() {
     app.tamper("UPDATE ledger_heads SET admins = -1");
     let answer = ask(&app, tenant).send().await;
     assert_error(&answer, 500, "Server error", "INTERNAL");
-    assert!(!answer.text.contains("sqlite") && !answer.text.contains("out of range"), "{}", answer.text);
+    assert!(
+        !answer.text.contains("sqlite") && !answer.text.contains("out of range"),
+        "{}",
+        answer.text
+    );
     app.tamper("UPDATE ledger_heads SET admins = 0");
     app.stop().await;
 }

@@ -1,5 +1,7 @@
 //! `demo`: loads a sample platform, serves it, and prints lines to try.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,8 +20,10 @@ use crate::installation;
 
 /// Where the sample is unless told.
 const DATA_DIR: &str = "tenantry-demo";
-/// Tells a directory that the sample was loaded into, wholly.
-const MARK: &str = "demo";
+/// Tells a directory that holds the sample, wholly.
+const LOADED: &str = "demo";
+/// Tells one that the sample is being loaded into, or was when the load was cut off.
+const LOADING: &str = "demo.loading";
 /// How long the printed tokens are valid: a day.
 const TTL_SECONDS: u64 = 86_400;
 
@@ -27,7 +31,7 @@ const TTL_SECONDS: u64 = 86_400;
 pub(crate) async fn run(settings: &Settings, flags: &ServerFlags) -> Result<()> {
     let directory = settings.data_dir_or(DATA_DIR);
     let listener = listen(settings.listen(flags)).await?;
-    if !is_loaded(directory)? {
+    if !directory.join(LOADED).is_file() {
         load(settings, directory).await?;
     }
     let service = installation::serve(settings, directory, Arc::new(SystemClock)).await?;
@@ -52,50 +56,65 @@ fn curl(url: &str, token: &str) -> String {
     )
 }
 
-/// Whether the sample is in the directory. One that holds anything else is refused.
-fn is_loaded(directory: &Path) -> Result<bool> {
-    if directory.join(MARK).is_file() {
-        return Ok(true);
-    }
-    let empty = match std::fs::read_dir(directory) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", directory.display()));
-        }
-    };
-    if !empty {
-        bail!(
-            "{} holds something other than the demo's data: give another --data-dir",
-            directory.display()
-        );
-    }
-    Ok(false)
-}
-
-/// Loads the sample beside the directory and then puts it there, so that a load that is cut off
-/// leaves nothing that looks like one.
+/// Loads the sample in place. The mark gets its name last, so that a load that is cut off leaves
+/// nothing that looks like one.
 async fn load(settings: &Settings, directory: &Path) -> Result<()> {
-    let name = directory.file_name().context("--data-dir must name a directory")?;
-    let mut loading = name.to_owned();
-    loading.push(".loading");
-    let loading = directory.with_file_name(loading);
-    let cannot = |what: &str| format!("cannot {what} {}", loading.display());
-    if loading.exists() {
-        std::fs::remove_dir_all(&loading).with_context(|| cannot("remove"))?;
-    }
+    let _mark = claim(directory)?;
     let clock = Arc::new(demo::DemoClock::default());
-    let service: Service = installation::serve(settings, &loading, Arc::clone(&clock) as _).await?;
+    let service: Service =
+        installation::serve(settings, directory, Arc::clone(&clock) as _).await?;
     let bar = progress::bar(demo::TENANTS, "loading the sample");
     demo::load(&service, &clock, SystemClock.now(), || bar.inc(1)).await?;
     bar.finish_and_clear();
     service.meter().close().await;
     drop(service);
-    std::fs::write(loading.join(MARK), "The data of `tenantry demo`.\n")
-        .with_context(|| cannot("write into"))?;
-    if directory.exists() {
-        std::fs::remove_dir(directory)
-            .with_context(|| format!("cannot replace {}", directory.display()))?;
+    std::fs::rename(directory.join(LOADING), directory.join(LOADED))
+        .with_context(|| cannot_write(directory))
+}
+
+/// Takes a directory to load into: an empty one, or one where a load was cut off, whose remains are
+/// removed. Another demo cannot take it as long as the answered file is open.
+fn claim(directory: &Path) -> Result<File> {
+    let mark = directory.join(LOADING);
+    if !mark.is_file() && !is_empty(directory)? {
+        bail!(
+            "{} holds something other than the demo's data: give another --data-dir",
+            directory.display()
+        );
     }
-    std::fs::rename(&loading, directory).with_context(|| cannot("rename"))
+    make_private(directory).with_context(|| cannot_write(directory))?;
+    let mark = File::options().create(true).append(true).open(mark);
+    let mark = mark.with_context(|| cannot_write(directory))?;
+    // The other demo may also have ended its load since this one looked.
+    if mark.try_lock().is_err() || directory.join(LOADED).is_file() {
+        bail!(
+            "another demo is loading the sample into {}: wait for it, or give another --data-dir",
+            directory.display()
+        );
+    }
+    installation::remove(directory).with_context(|| cannot_write(directory))?;
+    Ok(mark)
+}
+
+fn is_empty(directory: &Path) -> Result<bool> {
+    match std::fs::read_dir(directory) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error).with_context(|| {
+            format!("cannot read {}, give another --data-dir", directory.display())
+        }),
+    }
+}
+
+/// Makes a directory that only its owner can read, unless it is there.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+fn cannot_write(directory: &Path) -> String {
+    format!("cannot write to {}, make it writable or give another --data-dir", directory.display())
 }

@@ -59,16 +59,13 @@ fn for_people(reports: &[Report], drifted: usize) -> String {
             result.to_owned(),
         ]);
     }
-    let mut text = table::render(&rows);
-    for report in reports {
-        for flaw in &report.flaws {
-            text.push_str(&format!("{}: {flaw}\n", report.tenant));
-        }
-    }
+    let flaws = reports
+        .iter()
+        .flat_map(|report| report.flaws.iter().map(|flaw| format!("{}: {flaw}\n", report.tenant)));
     let total = reports.len();
-    text.push_str(&match drifted {
+    let conclusion = match drifted {
         0 => format!("\n{total} tenants recounted, all exact\n"),
         _ => format!("\n{total} tenants recounted, {drifted} with drift\n"),
-    });
-    text
+    };
+    std::iter::once(table::render(&rows)).chain(flaws).chain([conclusion]).collect()
 }

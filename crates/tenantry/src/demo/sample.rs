@@ -50,7 +50,7 @@ fn acme() -> Plan {
     Plan {
         id: ACME,
         name: "Acme Corporation",
-        plan: "enterprise",
+        subscription: "enterprise",
         users: Users { active: 142, inactive: 8, admins: 5 },
         credentials: Credentials { active: 23, expired: 2 },
         api_keys: ApiKeys { active: 9, expired: 0, revoked: 1 },
@@ -73,7 +73,7 @@ fn other(number: u64, name: &'static str) -> Plan {
             0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(number),
         )),
         name,
-        plan: if number.is_multiple_of(3) { "starter" } else { "business" },
+        subscription: if number.is_multiple_of(3) { "starter" } else { "business" },
         users: Users {
             active: 3 + spread(17, 41),
             inactive: spread(5, 7),

@@ -33,3 +33,6 @@ async fn unless_missing<T, U>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

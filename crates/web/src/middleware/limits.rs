@@ -31,3 +31,27 @@ pub(crate) fn catch_panics() -> CatchPanicLayer<fn(Box<dyn Any + Send>) -> Respo
 fn panicked(_message: Box<dyn Any + Send>) -> Response {
     ApiError::from(Error::internal("a handler panicked")).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_like_any_other() {
+        async fn fails() -> StatusCode {
+            panic!("a secret")
+        }
+        let router = Router::new().route("/", get(fails)).layer(catch_panics());
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let error = response.extensions().get::<ApiError>().unwrap();
+        assert_eq!(error.code(), crate::error::Code::Internal);
+        assert!(!error.to_string().contains("a secret"));
+    }
+}
