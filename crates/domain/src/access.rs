@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{AuthFailure, Denied, Error, Result};
+use crate::etag::IfMatch;
+use crate::idempotency::Idempotency;
 use crate::id::{TenantId, UserId};
 use crate::ledger::{ActorInfo, ActorKind};
 use crate::tenant::TenantStatus;
@@ -137,6 +139,7 @@ pub struct Caller {
     role: Role,
     suspended: bool,
     call: Option<Arc<Call>>,
+    if_match: Option<IfMatch>,
 }
 
 impl Caller {
@@ -184,7 +187,14 @@ impl Caller {
             role,
             suspended: tenant_status == TenantStatus::Suspended,
             call,
+            if_match: None,
         })
+    }
+
+    /// The same caller, whose changes are to meet things in a certain state.
+    #[must_use]
+    pub fn with_if_match(self, if_match: Option<IfMatch>) -> Self {
+        Self { if_match, ..self }
     }
 
     /// The tenant the caller belongs to.
@@ -225,6 +235,8 @@ impl Caller {
             role: self.role,
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),
+            if_match: self.if_match.clone(),
+            idempotency: None,
         })
     }
 
@@ -234,7 +246,11 @@ impl Caller {
     /// [`Denied`] for everybody but a super admin.
     pub fn authorize_platform(&self) -> Result<PlatformAccess> {
         if self.role == Role::SuperAdmin {
-            Ok(PlatformAccess { actor: Arc::clone(&self.actor), call: self.call.clone() })
+            Ok(PlatformAccess {
+                actor: Arc::clone(&self.actor),
+                call: self.call.clone(),
+                idempotency: None,
+            })
         } else {
             Err(Error::Denied(Denied::InsufficientPermissions))
         }
@@ -261,12 +277,14 @@ pub struct TenantAccess {
     role: Role,
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
+    if_match: Option<IfMatch>,
+    idempotency: Option<Idempotency>,
 }
 
 impl TenantAccess {
     /// Authority of whoever holds the data directory: the command line, the settler.
     pub fn local(tenant: TenantId, kind: ActorKind, id: &str) -> Self {
-        Self { tenant, role: Role::SuperAdmin, actor: local_actor(kind, id), call: None }
+        PlatformAccess::local(kind, id).tenant(tenant)
     }
 
     /// The tenant it is about.
@@ -294,6 +312,28 @@ impl TenantAccess {
     pub fn call(&self) -> Option<&Call> {
         self.call.as_deref().filter(|call| call.tenant == self.tenant)
     }
+
+    /// Refuses to change a thing that is not in the state that the caller means. For a store to
+    /// ask, in the transaction of the change.
+    pub fn check_match(&self, thing: &impl Serialize) -> Result<()> {
+        self.if_match.as_ref().map_or(Ok(()), |if_match| if_match.check(thing))
+    }
+
+    /// The mark to be left in the transaction of the change.
+    pub fn idempotency(&self) -> Option<&Idempotency> {
+        self.idempotency.as_ref()
+    }
+
+    /// The same authority for a change that leads to an `S`, of which `complete` makes what is
+    /// answered.
+    #[must_use]
+    pub fn completed_by<S: 'static, T: 'static>(
+        &self,
+        complete: impl Fn(&S) -> Result<T> + Send + Sync + 'static,
+    ) -> Self {
+        let idempotency = self.idempotency.as_ref().map(|it| it.completed_by(complete));
+        Self { idempotency, ..self.clone() }
+    }
 }
 
 /// Authority over the platform as a whole.
@@ -301,12 +341,13 @@ impl TenantAccess {
 pub struct PlatformAccess {
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
+    idempotency: Option<Idempotency>,
 }
 
 impl PlatformAccess {
     /// Authority of whoever holds the data directory.
     pub fn local(kind: ActorKind, id: &str) -> Self {
-        Self { actor: local_actor(kind, id), call: None }
+        Self { actor: local_actor(kind, id), call: None, idempotency: None }
     }
 
     /// Authority over one tenant, which a super admin has over each.
@@ -316,7 +357,50 @@ impl PlatformAccess {
             role: Role::SuperAdmin,
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),
+            if_match: None,
+            idempotency: self.idempotency.clone(),
         }
+    }
+}
+
+/// Either kind of authority, as what a mark is left under.
+pub trait Authority {
+    /// Who acts.
+    fn actor(&self) -> &Actor;
+
+    /// The tenant among whose marks those under this authority are.
+    fn marks_of(&self) -> TenantId;
+
+    /// The same authority, for a change that leaves this mark.
+    #[must_use]
+    fn with_idempotency(self, idempotency: Idempotency) -> Self;
+}
+
+impl Authority for TenantAccess {
+    fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    fn marks_of(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn with_idempotency(self, idempotency: Idempotency) -> Self {
+        Self { idempotency: Some(idempotency), ..self }
+    }
+}
+
+impl Authority for PlatformAccess {
+    fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    fn marks_of(&self) -> TenantId {
+        self.actor.tenant
+    }
+
+    fn with_idempotency(self, idempotency: Idempotency) -> Self {
+        Self { idempotency: Some(idempotency), ..self }
     }
 }
 

@@ -147,8 +147,8 @@ impl Credential {
     }
 }
 
-/// A secret under the vault's key: what is kept on disk. It opens only for the tenant and the
-/// credential that it was sealed for.
+/// A secret under the vault's key: what is kept on disk. It opens only for what it was sealed for:
+/// a credential of a tenant, say.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(pub Vec<u8>);
 

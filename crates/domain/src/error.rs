@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::credential::Sealed;
+
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
@@ -46,6 +48,9 @@ pub enum Conflict {
     /// The API key is revoked already.
     #[error("the API key is revoked already")]
     AlreadyRevoked,
+    /// A request with the same idempotency key is being served.
+    #[error("a request with the same idempotency key is being served")]
+    InFlight,
 }
 
 /// Why a valid caller may not do what it asked for.
@@ -132,6 +137,15 @@ pub enum Error {
     /// The request can be read and breaks rules; every offending field is named.
     #[error("{}", Fields(.0))]
     Invalid(Vec<FieldError>),
+    /// The thing to be changed is not in the state that the caller means.
+    #[error("the thing is not in the state that If-Match names")]
+    PreconditionFailed,
+    /// Another request has had this idempotency key.
+    #[error("another request has had this idempotency key")]
+    IdempotencyKeyReused,
+    /// The request took effect before, under the same idempotency key: what was answered then.
+    #[error("the request took effect before")]
+    Repeated(Sealed),
     /// The store cannot answer now and may be able to soon; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -18,7 +18,7 @@ use crate::entropy::Entropy;
 use crate::id::{EntryId, TenantId};
 
 /// A SHA-256 digest.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Hash(pub [u8; 32]);
 
 impl fmt::Display for Hash {

@@ -8,6 +8,7 @@ use tenantry_domain::credential::Sealed;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::{CredentialId, TenantId};
+use tenantry_domain::idempotency::Mark;
 use zeroize::Zeroizing;
 
 use crate::master_key::MasterKey;
@@ -26,6 +27,7 @@ pub struct Vault {
     key_id: [u8; KEY_ID_LEN],
     credentials: LessSafeKey,
     signing_keys: LessSafeKey,
+    answers: LessSafeKey,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -36,6 +38,7 @@ impl Vault {
             key_id: master.id_bytes(),
             credentials: key_for(master, "credentials"),
             signing_keys: key_for(master, "signing keys"),
+            answers: key_for(master, "answers"),
             entropy,
         }
     }
@@ -75,6 +78,26 @@ impl Vault {
     /// As [`Vault::open_credential`].
     pub fn open_signing_key(&self, kid: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
         self.open(&self.signing_keys, &self.signing_key_data(kid), sealed)
+    }
+
+    /// Seals the answer to a request, for its repetition.
+    pub fn seal_answer(&self, mark: &Mark, answer: &[u8]) -> Result<Sealed> {
+        self.seal(&self.answers, &self.answer_data(mark), answer)
+    }
+
+    /// Opens what was sealed for the same request.
+    ///
+    /// # Errors
+    /// As [`Vault::open_credential`].
+    pub fn open_answer(&self, mark: &Mark, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
+        self.open(&self.answers, &self.answer_data(mark), sealed)
+    }
+
+    fn answer_data(&self, mark: &Mark) -> Vec<u8> {
+        self.associated_data(
+            "tenantry answer",
+            &[mark.tenant.as_uuid().as_bytes(), &mark.id.0, &mark.request.0],
+        )
     }
 
     fn credential_data(&self, tenant: TenantId, credential: CredentialId) -> Vec<u8> {
@@ -169,6 +192,8 @@ fn split(sealed: &[u8]) -> Option<SealedParts<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_domain::ledger::Hash;
+
     use super::*;
     use crate::test_support::{SeededEntropy, uuid};
 
@@ -215,6 +240,23 @@ mod tests {
         assert!(vault.open_signing_key("kid", &sealed).is_err());
         let sealed = vault.seal_signing_key("kid", SECRET).unwrap();
         assert!(vault.open_signing_key("dik", &sealed).is_err());
+        assert!(vault.open_credential(tenant, credential, &sealed).is_err());
+    }
+
+    #[test]
+    fn an_answer_opens_for_its_request_alone() {
+        let vault = vault(1);
+        let mark = Mark { tenant: ids().0, id: Hash([1; 32]), request: Hash([2; 32]) };
+        let sealed = vault.seal_answer(&mark, SECRET).unwrap();
+        assert_eq!(*vault.open_answer(&mark, &sealed).unwrap(), SECRET);
+        for other in [
+            Mark { tenant: TenantId::from_uuid(uuid(9)), ..mark },
+            Mark { id: Hash([9; 32]), ..mark },
+            Mark { request: Hash([9; 32]), ..mark },
+        ] {
+            assert!(vault.open_answer(&other, &sealed).is_err());
+        }
+        let (tenant, credential) = ids();
         assert!(vault.open_credential(tenant, credential, &sealed).is_err());
     }
 

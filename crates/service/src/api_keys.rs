@@ -52,8 +52,11 @@ impl Service {
             expires_at: draft.expires_at,
             ip_allowlist: draft.ip_allowlist,
         };
-        let api_key = self.store.create_api_key(access, new).await?;
-        Ok(IssuedApiKey { api_key, text: issued.text })
+        let issue = move |api_key: &ApiKey| {
+            Ok(IssuedApiKey { api_key: api_key.clone(), text: issued.text.clone() })
+        };
+        let access = access.completed_by(issue.clone());
+        issue(&self.store.create_api_key(&access, new).await?)
     }
 
     /// An API key.

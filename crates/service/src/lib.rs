@@ -16,12 +16,14 @@ use tenantry_security::realm::Realm;
 use tenantry_security::vault::Vault;
 use tenantry_store::Store;
 
+use crate::idempotency::InFlight;
 use crate::meter::Meter;
 
 mod api_keys;
 mod audit;
 mod callers;
 mod credentials;
+mod idempotency;
 pub mod meter;
 mod oauth_clients;
 pub mod settler;
@@ -34,6 +36,7 @@ mod users;
 
 pub use crate::api_keys::{ApiKeyDraft, IssuedApiKey};
 pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredential};
+pub use crate::idempotency::Claim;
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
 pub use crate::setup::{SetupError, Wiring};
 pub use crate::users::UserDraft;
@@ -44,9 +47,10 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     realm: Realm,
-    vault: Vault,
+    vault: Arc<Vault>,
     passwords: Passwords,
     meter: Meter,
+    in_flight: InFlight,
 }
 
 impl std::fmt::Debug for Service {

@@ -64,8 +64,11 @@ impl Service {
             allowed_origins: draft.allowed_origins,
             ip_allowlist: draft.ip_allowlist,
         };
-        let client = self.store.create_oauth_client(access, new).await?;
-        Ok(IssuedOauthClient { client, secret })
+        let issue = move |client: &OauthClient| {
+            Ok(IssuedOauthClient { client: client.clone(), secret: secret.clone() })
+        };
+        let access = access.completed_by(issue.clone());
+        issue(&self.store.create_oauth_client(&access, new).await?)
     }
 
     /// An OAuth client.

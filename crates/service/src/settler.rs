@@ -1,5 +1,6 @@
 //! The settler: appends an entry for what has expired, soon after it has, so that the next read
-//! and the next change of its tenant need not.
+//! and the next change of its tenant need not. It also removes the marks of requests that have had
+//! their 24 hours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,12 @@ use std::time::Duration;
 use tenantry_domain::clock::Clock;
 use tenantry_store::Store;
 
-/// Entries appended at once, so that no change waits long behind them.
+/// Entries appended, or marks removed, at once, so that no change waits long behind them.
 const CHUNK: usize = 500;
 /// How often to look again: something that expires sooner may have been made meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Settles what is due, again and again, until it is dropped.
+/// Settles what is due and removes what is over, again and again, until it is dropped.
 pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
     loop {
         let pause = match store.settle(CHUNK).await {
@@ -25,6 +26,14 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
                 LOOK_AGAIN
             }
         };
+        match store.forget_marks(CHUNK).await {
+            // There may be more.
+            Ok(CHUNK) => continue,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "old answers could not be removed; nobody gets them");
+            }
+        }
         tokio::time::sleep(pause).await;
     }
 }

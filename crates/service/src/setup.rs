@@ -13,6 +13,7 @@ use tenantry_security::vault::Vault;
 use tenantry_store::Store;
 
 use crate::Service;
+use crate::idempotency::InFlight;
 use crate::meter::Meter;
 
 /// Verified tokens that are remembered.
@@ -71,13 +72,14 @@ impl Service {
         if bound != key_id {
             return Err(SetupError::WrongMasterKey { bound });
         }
-        let vault = Vault::new(&master_key, Arc::clone(&entropy));
+        let vault = Arc::new(Vault::new(&master_key, Arc::clone(&entropy)));
         let keys = signing_keys(&*store, &vault, &*clock, &*entropy).await?;
         let realm =
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
         let passwords = Passwords::new(Arc::clone(&entropy), PASSWORD_WORKERS, PASSWORD_QUEUE);
         let meter = Meter::start(Arc::clone(&store));
-        Ok(Self { store, clock, entropy, realm, vault, passwords, meter })
+        let in_flight = InFlight::default();
+        Ok(Self { store, clock, entropy, realm, vault, passwords, meter, in_flight })
     }
 }
 

@@ -110,6 +110,7 @@ impl ApiKeys for SqliteStore {
     ) -> tenantry_domain::error::Result<ApiKey> {
         self.change(access, move |books, access| {
             let mut key = get(books.connection, books.tenant, id)?;
+            access.check_match(&key)?;
             if key.revoked_at.is_some() {
                 return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
             }

@@ -116,6 +116,7 @@ impl Credentials for SqliteStore {
         let integration = integration.clone();
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, &integration, id)?;
+            access.check_match(&before)?;
             let after = patch.clone().apply(&before, books.at);
             let mut details = difference(&json(&before)?, &json(&after)?);
             if let Some(Sealed(secret)) = &patch.secret {
@@ -156,6 +157,7 @@ impl Credentials for SqliteStore {
         let integration = integration.clone();
         self.change(access, move |books, access| {
             let credential = get(books.connection, books.tenant, &integration, id)?;
+            access.check_match(&credential)?;
             sql::execute(
                 books.connection,
                 "DELETE FROM credentials WHERE tenant_id = ?1 AND credential_id = ?2",

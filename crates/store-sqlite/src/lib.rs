@@ -24,6 +24,7 @@ mod error;
 mod expiries;
 mod installation;
 mod list;
+mod marks;
 mod migrate;
 mod oauth_clients;
 mod readers;
@@ -127,8 +128,8 @@ impl SqliteStore {
     }
 
     /// A change of one tenant by the bearer of `access`: its books are opened and caught up with
-    /// the clock, `change` posts to them, and the bearer's call is counted, all in one
-    /// transaction. `change` may run again, in a later transaction, if there was much to settle.
+    /// the clock, `change` posts to them, and the bearer's mark is left and its call is
+    /// counted, all in one transaction. `change` may run again, in a later transaction, if there was much to settle.
     async fn change<T, F>(&self, access: &TenantAccess, change: F) -> Result<T>
     where
         T: Send + 'static,
@@ -141,7 +142,9 @@ impl SqliteStore {
                 books.close()?;
                 return Ok(Outcome::Again);
             }
-            let value = change(&mut books, &bearer)?;
+            let value = marks::once(connection, &context, bearer.idempotency(), || {
+                change(&mut books, &bearer)
+            })?;
             books.close()?;
             if let Some(call) = bearer.call() {
                 usage::count(connection, &usage::single(call))?;

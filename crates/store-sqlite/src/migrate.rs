@@ -15,11 +15,18 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../migrations/0001_initial.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../migrations/0001_initial.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "idempotency",
+        sql: include_str!("../migrations/0003_idempotency.sql"),
+    },
+];
 
 /// Marks a file as Tenantry's ("Tnry").
 const APPLICATION_ID: i64 = 0x546e_7279;

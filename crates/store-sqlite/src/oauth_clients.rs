@@ -102,6 +102,7 @@ impl OauthClients for SqliteStore {
     ) -> tenantry_domain::error::Result<OauthClient> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
+            access.check_match(&before)?;
             let after = patch.clone().apply(&before);
             if after != before {
                 sql::execute(
@@ -130,6 +131,7 @@ impl OauthClients for SqliteStore {
     ) -> tenantry_domain::error::Result<OauthClient> {
         self.change(access, move |books, access| {
             let client = get(books.connection, books.tenant, id)?;
+            access.check_match(&client)?;
             sql::execute(
                 books.connection,
                 "DELETE FROM oauth_clients WHERE tenant_id = ?1 AND oauth_client_id = ?2",

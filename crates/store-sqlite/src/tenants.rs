@@ -20,6 +20,7 @@ use crate::SqliteStore;
 use crate::books::{Books, Context, Deed};
 use crate::error::Result;
 use crate::list::{List, search_key};
+use crate::marks::once;
 use crate::sql::{
     self, At, Id, Json, Number, Value, Word, blob, instant, json, json_text, number, tenant_id,
     text,
@@ -47,7 +48,8 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         let (context, access) = (self.context.clone(), access.tenant(new.id));
         let work = move |connection: &Connection| {
-            create(connection, &context, &access, new.clone()).map(Outcome::Done)
+            let create = || create(connection, &context, &access, new.clone());
+            once(connection, &context, access.idempotency(), create).map(Outcome::Done)
         };
         self.write(Durability::Flushed, work).await
     }
@@ -87,6 +89,7 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant)?;
+            access.check_match(&before)?;
             let after = patch.clone().apply(&before, books.at)?;
             if after != before {
                 store(books.connection, &after)?;
@@ -105,6 +108,7 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         self.change(access, move |books, access| {
             let mut tenant = get(books.connection, books.tenant)?;
+            access.check_match(&tenant)?;
             let (action, status) = match act {
                 Governance::Suspend => (Action::TenantSuspended, TenantStatus::Suspended),
                 Governance::Activate => (Action::TenantActivated, TenantStatus::Active),

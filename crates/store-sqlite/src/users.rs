@@ -103,6 +103,7 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<User> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
+            access.check_match(&before)?;
             let after = patch.clone().apply(&before, books.at);
             if after != before {
                 require_unique(books, &after)?;
@@ -124,6 +125,7 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<User> {
         self.change(access, move |books, access| {
             let user = get(books.connection, books.tenant, id)?;
+            access.check_match(&user)?;
             sql::execute(
                 books.connection,
                 "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2",

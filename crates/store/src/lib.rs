@@ -4,6 +4,15 @@
 //! counts together. Every store behaves as the suite in `conformance` says, faults included: the
 //! same fault is the same [`Error`](tenantry_domain::error::Error) from every store.
 //!
+//! A change may carry a mark
+//! ([`TenantAccess::idempotency`]): the store looks for it in the transaction of the change, before
+//! the change, and keeps it there, afterwards, with the answer that it
+//! [records](tenantry_domain::idempotency::Idempotency::record). If the mark is there, not yet
+//! [24 hours](tenantry_domain::idempotency::RETENTION_MS) old, nothing is done: it fails with
+//! [`Error::Repeated`](tenantry_domain::error::Error) if the request is the same, else with
+//! [`Error::IdempotencyKeyReused`](tenantry_domain::error::Error). A change that fails leaves no
+//! mark. Of a thing that is there already, a change asks [`TenantAccess::check_match`] first.
+//!
 //! A store reads the clock it was made with, under the lock of the tenant that it changes, so that
 //! the order of a ledger's entries is the order of their instants.
 
@@ -44,6 +53,7 @@ pub trait Store:
     + AuditLog
     + Usage
     + Expiries
+    + Marks
     + Recounts
 {
 }
@@ -59,6 +69,7 @@ impl<T> Store for T where
         + AuditLog
         + Usage
         + Expiries
+        + Marks
         + Recounts
 {
 }
@@ -341,6 +352,14 @@ pub trait Expiries: Send + Sync {
     /// Appends entries for what has expired, at most this many. Reads are exact without it; it
     /// keeps them, and the next change of each tenant, cheap.
     async fn settle(&self, limit: usize) -> Result<Settled>;
+}
+
+/// Marks of requests that may be repeated.
+#[async_trait]
+pub trait Marks: Send + Sync {
+    /// Removes marks that have had their 24 hours, and the answers with them; at most this many.
+    /// Answers how many.
+    async fn forget_marks(&self, limit: usize) -> Result<usize>;
 }
 
 /// Everything of a tenant counted anew, beside what the books say. All of it is one snapshot.

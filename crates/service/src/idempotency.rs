@@ -1,0 +1,98 @@
+//! Requests that may arrive twice: one at a time, and each answered as the first was.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tenantry_domain::access::Authority;
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::credential::Sealed;
+use tenantry_domain::error::{Conflict, Error, Result};
+use tenantry_domain::id::TenantId;
+use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark};
+use tenantry_domain::ledger::Hash;
+use zeroize::Zeroizing;
+
+use crate::Service;
+
+/// The marks of the requests that this process is serving.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InFlight(Arc<Mutex<HashSet<(TenantId, Hash)>>>);
+
+impl InFlight {
+    /// Claims a mark, until the claim is dropped.
+    fn claim(&self, mark: Mark) -> Result<Claim> {
+        if self.marks().insert((mark.tenant, mark.id)) {
+            Ok(Claim { mark, in_flight: self.clone() })
+        } else {
+            Err(Error::Conflict(Conflict::InFlight))
+        }
+    }
+
+    fn marks(&self) -> MutexGuard<'_, HashSet<(TenantId, Hash)>> {
+        // The set is whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is being served under its mark: another one with the same is refused meanwhile.
+#[derive(Debug)]
+pub struct Claim {
+    mark: Mark,
+    in_flight: InFlight,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.in_flight.marks().remove(&(self.mark.tenant, self.mark.id));
+    }
+}
+
+impl Service {
+    /// Begins a request that may be repeated: gives its authority the mark that the change is to
+    /// leave. `answer` says how a change that led to a `T`, at that instant, is answered; a
+    /// repetition gets what it made then.
+    ///
+    /// # Errors
+    /// [`Conflict::InFlight`] while another request with the same mark is being served.
+    pub fn claim<A: Authority, T: 'static>(
+        &self,
+        access: A,
+        route: &str,
+        key: &IdempotencyKey,
+        request: Hash,
+        answer: impl Fn(Timestamp, &T) -> Result<Zeroizing<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Result<(A, Claim)> {
+        let mark = Mark::new(access.marks_of(), access.actor(), route, key, request);
+        let claim = self.in_flight.claim(mark)?;
+        let (vault, clock) = (Arc::clone(&self.vault), Arc::clone(&self.clock));
+        let idempotency = Idempotency::new(mark, move |outcome: &T| {
+            vault.seal_answer(&mark, &answer(clock.now(), outcome)?)
+        });
+        Ok((access.with_idempotency(idempotency), claim))
+    }
+
+    /// What was answered when the request took effect.
+    pub fn first_answer(&self, claim: &Claim, answer: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
+        self.vault.open_answer(&claim.mark, answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let in_flight = InFlight::default();
+        let mark = Mark { tenant: TenantId::PLATFORM, id: Hash([1; 32]), request: Hash([2; 32]) };
+        let first = in_flight.claim(mark).unwrap();
+        // Whatever the second one says: it is too early to tell.
+        for second in [mark, Mark { request: Hash([3; 32]), ..mark }] {
+            let refused = in_flight.claim(second).unwrap_err();
+            assert_eq!(refused, Error::Conflict(Conflict::InFlight));
+        }
+        drop(in_flight.claim(Mark { id: Hash([9; 32]), ..mark }).unwrap());
+        drop(first);
+        drop(in_flight.claim(mark).unwrap());
+    }
+}

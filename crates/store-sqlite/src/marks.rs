@@ -1,0 +1,92 @@
+//! Marks of requests that may be repeated.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::credential::Sealed;
+use tenantry_domain::error::Error;
+use tenantry_domain::idempotency::{Idempotency, Mark, RETENTION_MS};
+use tenantry_domain::ledger::Hash;
+use tenantry_store::Marks;
+
+use crate::SqliteStore;
+use crate::books::Context;
+use crate::error::Result;
+use crate::sql::{self, At, Fixed, Number, tenant_id};
+use crate::writer::{Durability, Outcome};
+
+#[async_trait]
+impl Marks for SqliteStore {
+    async fn forget_marks(&self, limit: usize) -> tenantry_domain::error::Result<usize> {
+        let now = self.context.clock.now();
+        if !self.read(|connection| any_expired(connection, now))? {
+            return Ok(0);
+        }
+        let work = move |connection: &Connection| {
+            let forgotten = sql::execute(
+                connection,
+                "DELETE FROM idempotency_marks WHERE rowid IN (
+                     SELECT rowid FROM idempotency_marks WHERE expires_at <= ?1 LIMIT ?2)",
+                params![At(now), Number(limit as u64)],
+            )?;
+            Ok(Outcome::Done(forgotten))
+        };
+        self.write(Durability::Flushed, work).await
+    }
+}
+
+/// Does a change unless it was done before, and leaves its mark if it has one.
+pub(crate) fn once<T: 'static>(
+    connection: &Connection,
+    context: &Context,
+    idempotency: Option<&Idempotency>,
+    change: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let Some(idempotency) = idempotency else { return change() };
+    let (mark, now) = (idempotency.mark(), context.clock.now());
+    require_new(connection, mark, now)?;
+    let outcome = change()?;
+    keep(connection, mark, &idempotency.record(&outcome)?, now)?;
+    Ok(outcome)
+}
+
+fn require_new(connection: &Connection, mark: &Mark, now: Timestamp) -> Result<()> {
+    let found = sql::optional(
+        connection,
+        "SELECT request, answer FROM idempotency_marks
+         WHERE tenant_id = ?1 AND mark_id = ?2 AND expires_at > ?3",
+        params![tenant_id(mark.tenant), mark.id.0, At(now)],
+        |row| Ok((Hash(row.get::<_, Fixed<32>>(0)?.0), Sealed(row.get(1)?))),
+    )?;
+    match found {
+        None => Ok(()),
+        Some((request, answer)) if request == mark.request => Err(Error::Repeated(answer).into()),
+        Some(_) => Err(Error::IdempotencyKeyReused.into()),
+    }
+}
+
+/// Keeps a mark, in place of one that has had its time.
+fn keep(connection: &Connection, mark: &Mark, answer: &Sealed, now: Timestamp) -> Result<()> {
+    sql::execute(
+        connection,
+        "INSERT OR REPLACE INTO idempotency_marks (tenant_id, mark_id, request, answer, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            tenant_id(mark.tenant),
+            mark.id.0,
+            mark.request.0,
+            answer.0,
+            At(now.plus_millis(RETENTION_MS))
+        ],
+    )?;
+    Ok(())
+}
+
+fn any_expired(connection: &Connection, now: Timestamp) -> Result<bool> {
+    sql::one(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM idempotency_marks WHERE expires_at <= ?1)",
+        params![At(now)],
+        |row| row.get(0),
+    )
+}
