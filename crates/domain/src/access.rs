@@ -1,5 +1,6 @@
-//! Who may do what. Authority is a value: what acts on a tenant takes a [`TenantAccess`], and only
-//! the authorization code in this file can build one.
+//! Who may do what. Authority is a value: what acts on a tenant takes a [`TenantAccess`]. A request
+//! gets one from [`Caller::authorize`] alone; `local` gives one to whoever holds the data, and the
+//! architecture test names the few files that may call it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -133,6 +134,7 @@ pub struct CallerUser {
 /// A principal that the store has confirmed, with the request it makes.
 #[derive(Debug, Clone)]
 pub struct Caller {
+    principal: Arc<Principal>,
     actor: Arc<Actor>,
     role: Role,
     suspended: bool,
@@ -180,6 +182,7 @@ impl Caller {
             }
         };
         Ok(Self {
+            principal: Arc::new(principal.clone()),
             actor: Arc::new(Actor { tenant: principal.tenant, kind, id, info }),
             role,
             suspended: tenant_status == TenantStatus::Suspended,
@@ -217,15 +220,23 @@ impl Caller {
         if !allowed {
             return Err(Error::Denied(Denied::InsufficientPermissions));
         }
-        if self.suspended && self.role != Role::SuperAdmin && permission != Permission::Read {
-            return Err(Error::Denied(Denied::TenantSuspended));
-        }
+        self.check_suspension(permission)?;
         Ok(TenantAccess {
             tenant: target,
+            principal: Some(Arc::clone(&self.principal)),
+            permission,
             role: self.role,
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),
         })
+    }
+
+    fn check_suspension(&self, permission: Permission) -> Result<()> {
+        let changes = permission != Permission::Read;
+        if self.suspended && changes && self.role != Role::SuperAdmin {
+            return Err(Error::Denied(Denied::TenantSuspended));
+        }
+        Ok(())
     }
 
     /// Authority over the platform: the list of tenants, and making new ones.
@@ -234,7 +245,11 @@ impl Caller {
     /// [`Denied`] for everybody but a super admin.
     pub fn authorize_platform(&self) -> Result<PlatformAccess> {
         if self.role == Role::SuperAdmin {
-            Ok(PlatformAccess { actor: Arc::clone(&self.actor), call: self.call.clone() })
+            Ok(PlatformAccess {
+                principal: Some(Arc::clone(&self.principal)),
+                actor: Arc::clone(&self.actor),
+                call: self.call.clone(),
+            })
         } else {
             Err(Error::Denied(Denied::InsufficientPermissions))
         }
@@ -258,6 +273,9 @@ pub struct Actor {
 #[derive(Debug, Clone)]
 pub struct TenantAccess {
     tenant: TenantId,
+    /// Who was given it; `None` for whoever holds the data.
+    principal: Option<Arc<Principal>>,
+    permission: Permission,
     role: Role,
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
@@ -266,7 +284,9 @@ pub struct TenantAccess {
 impl TenantAccess {
     /// Authority of whoever holds the data directory: the command line, the settler.
     pub fn local(tenant: TenantId, kind: ActorKind, id: &str) -> Self {
-        Self { tenant, role: Role::SuperAdmin, actor: local_actor(kind, id), call: None }
+        let actor = local_actor(kind, id);
+        let (permission, role) = (Permission::Govern, Role::SuperAdmin);
+        Self { tenant, principal: None, permission, role, actor, call: None }
     }
 
     /// The tenant it is about.
@@ -284,6 +304,27 @@ impl TenantAccess {
         self.role
     }
 
+    /// What the store must look at before it lets a change through, if the authority can have been
+    /// taken back since it was given.
+    pub fn probe(&self) -> Option<CallerProbe> {
+        self.principal.as_deref().map(Principal::probe)
+    }
+
+    /// Confirms the authority to change something, in the transaction of the change: a change that
+    /// comes after the caller was disabled, demoted or suspended does not happen, however long it
+    /// was on its way.
+    ///
+    /// # Errors
+    /// As [`Caller::admit`] and [`Caller::authorize`].
+    pub fn confirm(&self, state: &CallerState) -> Result<()> {
+        let Some(principal) = &self.principal else { return Ok(()) };
+        let caller = Caller::admit(principal, state, None, None)?;
+        if caller.role < self.role {
+            return Err(Error::Denied(Denied::InsufficientPermissions));
+        }
+        caller.check_suspension(self.permission)
+    }
+
     /// Whether the actor is one of the tenant's own principals, whose changes are its activity.
     pub fn is_own(&self) -> bool {
         self.actor.tenant == self.tenant && self.actor.kind.is_principal()
@@ -299,6 +340,7 @@ impl TenantAccess {
 /// Authority over the platform as a whole.
 #[derive(Debug, Clone)]
 pub struct PlatformAccess {
+    principal: Option<Arc<Principal>>,
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
 }
@@ -306,13 +348,15 @@ pub struct PlatformAccess {
 impl PlatformAccess {
     /// Authority of whoever holds the data directory.
     pub fn local(kind: ActorKind, id: &str) -> Self {
-        Self { actor: local_actor(kind, id), call: None }
+        Self { principal: None, actor: local_actor(kind, id), call: None }
     }
 
     /// Authority over one tenant, which a super admin has over each.
     pub fn tenant(&self, tenant: TenantId) -> TenantAccess {
         TenantAccess {
             tenant,
+            principal: self.principal.clone(),
+            permission: Permission::Govern,
             role: Role::SuperAdmin,
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),

@@ -50,6 +50,10 @@ pub struct CallCount {
     pub last_activity: Option<Timestamp>,
 }
 
+/// The most calls of a month, and bytes of a tenant, that are kept: every JSON reader holds these
+/// numbers exactly.
+pub const MAX_REPORTED: u64 = 1 << 53;
+
 /// Bytes of storage. One megabyte (MB) is 1,000,000 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Bytes(u64);
@@ -57,8 +61,8 @@ pub struct Bytes(u64);
 const BYTES_PER_MB: u64 = 1_000_000;
 
 impl Bytes {
-    /// The most that can be kept: 2^53, which every JSON reader holds exactly.
-    pub const MAX: Self = Self(1 << 53);
+    /// The most that can be kept.
+    pub const MAX: Self = Self(MAX_REPORTED);
 
     /// This many bytes, at most [`Bytes::MAX`].
     pub const fn new(bytes: u64) -> Self {
@@ -147,6 +151,8 @@ pub enum UsageOutcome {
     Counted,
     /// It was in the numbers already.
     Duplicate,
+    /// The number it would lead to is more than can be kept: 2^53. Nothing was noted.
+    TooMuch,
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl UserRoles {
         }
     }
 
-    /// Refuses to give more than the giver has.
+    /// Refuses to give, or to take from somebody, more than one has.
     ///
     /// # Errors
     /// [`Denied::InsufficientPermissions`](crate::error::Denied).
@@ -132,6 +132,16 @@ impl User {
     }
 }
 
+/// The hash of a password: a PHC string. Whoever has it can try passwords on it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
 /// A user to be made.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each is the field of `User` of the same name")]
@@ -142,8 +152,8 @@ pub struct NewUser {
     pub name: Option<Name>,
     pub status: UserStatus,
     pub roles: UserRoles,
-    /// The hash of the password, if it has one: a PHC string.
-    pub password_hash: Option<String>,
+    /// Of the password, if it has one.
+    pub password_hash: Option<PasswordHash>,
 }
 
 impl NewUser {

@@ -17,6 +17,9 @@ use tenantry_store::Store;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+/// Callers that may wait at once; beyond it the store is not keeping up, and they are turned away.
+const WAITING: usize = 65_536;
+
 /// Counts calls in groups.
 #[derive(Debug)]
 pub struct Meter {
@@ -59,6 +62,9 @@ impl Meter {
             let mut batch = lock(&self.shared.batch);
             if batch.closed {
                 return Err(stopped());
+            }
+            if batch.callers.len() >= WAITING {
+                return Err(Error::Unavailable("too many calls wait to be counted".to_owned()));
             }
             batch.add(call);
             batch.callers.push(caller);
@@ -110,7 +116,19 @@ impl Batch {
     }
 }
 
+/// Closes the meter however its task ends, so that nobody waits for a task that is gone.
+struct CloseAtEnd(Arc<Shared>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        let mut batch = lock(&self.0.batch);
+        batch.closed = true;
+        batch.callers.clear();
+    }
+}
+
 async fn run(shared: Arc<Shared>, store: Arc<dyn Store>) {
+    let _close = CloseAtEnd(Arc::clone(&shared));
     loop {
         let (calls, callers, closed) = {
             let mut batch = lock(&shared.batch);

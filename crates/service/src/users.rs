@@ -6,7 +6,7 @@ use tenantry_domain::id::UserId;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    ExternalId, NewUser, User, UserFilter, UserPatch, UserRoles, UserStatus,
+    ExternalId, NewUser, PasswordHash, User, UserFilter, UserPatch, UserRoles, UserStatus,
 };
 use tenantry_security::password::check_password;
 use tenantry_security::secret::SecretText;
@@ -34,7 +34,7 @@ impl Service {
             None => None,
             Some(password) => {
                 check_password(&password).map_err(|problem| Error::invalid("password", problem))?;
-                Some(self.passwords.hash(password).await?)
+                Some(PasswordHash(self.passwords.hash(password).await?))
             }
         };
         let new = NewUser {
@@ -71,7 +71,6 @@ impl Service {
         id: UserId,
         patch: UserPatch,
     ) -> Result<User> {
-        patch.roles.unwrap_or_default().check_grant(access)?;
         self.store.update_user(access, id, patch).await
     }
 

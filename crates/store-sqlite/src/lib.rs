@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
-use tenantry_domain::error::{Error, Result};
+use tenantry_domain::error::Result;
 
 use crate::books::{Books, Context, SETTLE_AT_ONCE};
 use crate::connect::Database;
@@ -74,7 +74,7 @@ impl SqliteStore {
         let database = Database::prepare(directory)?;
         let lock = database.lock()?;
         let connection = database.open_writer()?;
-        let context = Context { clock, entropy };
+        let context = Context::new(clock, entropy);
         let applied = migrate::migrate(&connection, &database.name(), &context)?;
         Ok((Self::start(database, connection, context, Some(lock))?, applied))
     }
@@ -92,7 +92,7 @@ impl SqliteStore {
         let database = Database::find(directory)?;
         let connection = database.open_writer()?;
         migrate::require_newest(&connection, &database.name())?;
-        Self::start(database, connection, Context { clock, entropy }, None)
+        Self::start(database, connection, Context::new(clock, entropy), None)
     }
 
     fn start(
@@ -119,11 +119,7 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> error::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || readers.snapshot(read))
-            .await
-            .map_err(Error::internal)?
-            .map_err(|fault| fault.0)
+        self.readers.long(read).await.map_err(|fault| fault.0)
     }
 
     /// A change of one tenant by the bearer of `access`: its books are opened and caught up with
@@ -137,10 +133,12 @@ impl SqliteStore {
         let (context, bearer) = (self.context.clone(), access.clone());
         let work = move |connection: &Connection| {
             let mut books = Books::open(connection, &context, bearer.tenant())?;
-            if books.settle(SETTLE_AT_ONCE)? == SETTLE_AT_ONCE {
+            if books.settle(SETTLE_AT_ONCE)?.instants == SETTLE_AT_ONCE {
                 books.close()?;
                 return Ok(Outcome::Again);
             }
+            // What the bearer was told it may do can have been taken back while it waited.
+            statistician::confirm(connection, &bearer)?;
             let value = change(&mut books, &bearer)?;
             books.close()?;
             if let Some(call) = bearer.call() {

@@ -45,7 +45,7 @@ pub(crate) fn migrate(
     let unapplied = MIGRATIONS.iter().filter(|migration| migration.version > applied);
     unapplied
         .map(|migration| {
-            apply(connection, migration, context).map_err(|fault| unreadable(path, &fault))?;
+            apply(connection, migration, context).map_err(|fault| fault.while_opening(path))?;
             Ok(format!("{:04}_{}", migration.version, migration.name))
         })
         .collect()
@@ -66,7 +66,7 @@ pub(crate) fn require_newest(
 
 /// Reads a database's version and refuses one that this Tenantry cannot use.
 fn check(connection: &Connection, path: &str) -> std::result::Result<u32, OpenError> {
-    let applied = applied(connection).map_err(|fault| unreadable(path, &fault))?;
+    let applied = applied(connection).map_err(|fault| fault.while_opening(path))?;
     for (version, checksum) in &applied {
         let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
         match known {
@@ -115,7 +115,7 @@ fn applied(connection: &Connection) -> Result<Vec<(u32, String)>> {
 
 fn apply(connection: &Connection, migration: &Migration, context: &Context) -> Result<()> {
     connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
-    let result = (|| {
+    let result: Result<()> = (|| {
         if migration.version == 1 {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             connection.execute_batch(
@@ -140,10 +140,9 @@ fn apply(connection: &Connection, migration: &Migration, context: &Context) -> R
         }
         Ok(())
     })();
-    connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    let result = result.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    if result.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
     result
-}
-
-fn unreadable(path: &str, fault: &Fault) -> OpenError {
-    OpenError::Corrupt { path: path.to_owned(), cause: fault.0.to_string() }
 }

@@ -24,6 +24,7 @@ use crate::sql::{
     self, At, Id, Json, Number, Value, Word, blob, instant, json, json_text, number, tenant_id,
     text,
 };
+use crate::statistician::confirm;
 
 use crate::writer::{Durability, Outcome};
 
@@ -47,6 +48,7 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         let (context, access) = (self.context.clone(), access.tenant(new.id));
         let work = move |connection: &Connection| {
+            confirm(connection, &access)?;
             create(connection, &context, &access, new.clone()).map(Outcome::Done)
         };
         self.write(Durability::Flushed, work).await

@@ -11,8 +11,8 @@ use tenantry_domain::page::{Cursor, Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    ExternalId, NewUser, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus,
-    UserStatusFilter,
+    ExternalId, NewUser, PasswordHash, User, UserFilter, UserPatch, UserRole, UserRoles,
+    UserStatus, UserStatusFilter,
 };
 use tenantry_store::Users;
 
@@ -42,7 +42,7 @@ impl Users for SqliteStore {
             let password_hash = new.password_hash.clone();
             let user = new.clone().into_user(books.at);
             require_unique(books, &user)?;
-            insert(books, &user, password_hash.as_deref())?;
+            insert(books, &user, password_hash.as_ref())?;
             let change = Change::User { before: None, after: Some(user.facts()) };
             books.post(access, deed(Action::UserCreated, &user, change, json(&user)?))?;
             Ok(user)
@@ -103,8 +103,10 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<User> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
+            before.roles.check_grant(access)?;
             let after = patch.clone().apply(&before, books.at);
             if after != before {
+                after.roles.check_grant(access)?;
                 require_unique(books, &after)?;
                 store(books, &after)?;
                 let change =
@@ -124,6 +126,7 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<User> {
         self.change(access, move |books, access| {
             let user = get(books.connection, books.tenant, id)?;
+            user.roles.check_grant(access)?;
             sql::execute(
                 books.connection,
                 "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2",
@@ -189,18 +192,17 @@ fn require_unique(books: &Books<'_>, user: &User) -> Result<()> {
     Ok(())
 }
 
-fn insert(books: &Books<'_>, user: &User, password_hash: Option<&str>) -> Result<()> {
+fn insert(books: &Books<'_>, user: &User, password_hash: Option<&PasswordHash>) -> Result<()> {
     sql::execute(
         books.connection,
         "INSERT INTO users (tenant_id, user_id, email, email_key, name, search_key, status,
              tenant_admin, member, external_realm, external_subject, updated_at, created_at,
              password_hash)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        params_from_iter(
-            values(books, user)
-                .into_iter()
-                .chain([Value::Integer(user.created_at.as_millis()), text(password_hash)]),
-        ),
+        params_from_iter(values(books, user).into_iter().chain([
+            Value::Integer(user.created_at.as_millis()),
+            text(password_hash.map(|hash| hash.0.as_str())),
+        ])),
     )?;
     Ok(())
 }

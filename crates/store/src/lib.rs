@@ -5,7 +5,8 @@
 //! same fault is the same [`Error`](tenantry_domain::error::Error) from every store.
 //!
 //! A store reads the clock it was made with, under the lock of the tenant that it changes, so that
-//! the order of a ledger's entries is the order of their instants.
+//! the order of a ledger's entries is the order of their instants. It takes no step back that the
+//! clock takes: what it has shown once stays shown.
 
 use async_trait::async_trait;
 use tenantry_domain::access::{CallerProbe, CallerState, Guarded, PlatformAccess, TenantAccess};
@@ -25,7 +26,7 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
-use tenantry_domain::usage::{Bytes, CallCount, UsageEvent, UsageOutcome};
+use tenantry_domain::usage::{CallCount, UsageEvent, UsageOutcome};
 use tenantry_domain::user::{NewUser, User, UserFilter, UserPatch};
 
 #[cfg(feature = "conformance")]
@@ -338,7 +339,7 @@ pub struct Settled {
 /// Time as a writer.
 #[async_trait]
 pub trait Expiries: Send + Sync {
-    /// Appends entries for what has expired, at most this many. Reads are exact without it; it
+    /// Appends entries for what has expired, at most this many instants of it. Reads are exact without it; it
     /// keeps them, and the next change of each tenant, cheap.
     async fn settle(&self, limit: usize) -> Result<Settled>;
 }
@@ -359,7 +360,7 @@ pub struct Recount {
     /// Calls: the sum of the months, and the sum of the hours.
     pub calls: Pair,
     /// Bytes: the total that is kept, and the sum over the sources.
-    pub storage: (Bytes, Bytes),
+    pub storage: Pair,
 }
 
 /// A number in the books, and the same number counted anew.

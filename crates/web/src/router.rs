@@ -32,13 +32,14 @@ pub fn router(service: Arc<Service>, config: WebConfig) -> Router {
         openapi: openapi::openapi_json().into(),
     });
     let with = |state: &App| Arc::clone(state);
-    // The layer that is added last is the outermost.
+    // The layer that is added last is the outermost. The time limit is inside the gate: a request that
+    // took too long is not counted.
     routes
         .route("/metrics", get(meta::metrics))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
-        .layer(axum::middleware::from_fn_with_state(with(&state), gate::gate))
         .layer(axum::middleware::from_fn_with_state(with(&state), limits::time_limit))
+        .layer(axum::middleware::from_fn_with_state(with(&state), gate::gate))
         .layer(limits::catch_panics())
         .layer(axum::middleware::from_fn_with_state(with(&state), observe::observe))
         .with_state(state)

@@ -23,6 +23,7 @@ macro_rules! assert_fault {
 
 pub mod api_keys;
 pub mod audit_log;
+pub mod authority;
 pub mod builders;
 pub mod calls;
 pub mod concurrency;
@@ -73,6 +74,11 @@ macro_rules! conformance_suite {
                 entries_are_found
                 the_ledger_is_read_from_any_place
             }
+            authority {
+                a_change_after_the_authority_was_taken_back_does_not_happen
+                a_change_after_the_tenant_was_suspended_does_not_happen
+                nobody_lays_hands_on_somebody_more_powerful
+            }
             calls {
                 calls_add_up
                 a_call_counts_in_the_month_of_its_receipt
@@ -109,6 +115,7 @@ macro_rules! conformance_suite {
                 a_credential_can_be_made_expired
                 a_thousand_at_once_are_one_entry
                 settling_is_bounded
+                an_instant_is_settled_as_a_whole
             }
             history {
                 the_past_is_as_it_was_seen
@@ -146,6 +153,7 @@ macro_rules! conformance_suite {
                 the_later_report_stands
                 a_suspended_tenant_is_still_metered
                 a_report_is_a_call_too
+                more_than_can_be_kept_is_refused
             }
             tenants {
                 the_platform_is_there
@@ -189,6 +197,7 @@ mod tests {
         for (file, source) in [
             ("api_keys", include_str!("api_keys.rs")),
             ("audit_log", include_str!("audit_log.rs")),
+            ("authority", include_str!("authority.rs")),
             ("calls", include_str!("calls.rs")),
             ("concurrency", include_str!("concurrency.rs")),
             ("credentials", include_str!("credentials.rs")),
