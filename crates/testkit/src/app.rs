@@ -65,6 +65,12 @@ impl Bearer {
     }
 }
 
+/// Runs SQL on the database of a data directory, behind the back of whoever uses it.
+pub fn tamper(directory: &std::path::Path, sql: &str) {
+    let file = directory.join("tenantry.db");
+    rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+}
+
 impl TestApp {
     /// Starts a server with nothing in it but the platform's own tenant.
     pub async fn start() -> Self {
@@ -109,8 +115,7 @@ impl TestApp {
 
     /// Runs SQL on the database behind the server's back.
     pub fn tamper(&self, sql: &str) {
-        let file = self.directory.path().join("tenantry.db");
-        rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+        tamper(self.directory(), sql);
     }
 
     /// A token that is valid for an hour.
