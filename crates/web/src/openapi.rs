@@ -29,6 +29,7 @@ const BEARER: &str = "bearer";
         (name = "Statistics", description = "What a tenant has and uses, exactly and now."),
         (name = "Tenants", description = "Customers of the platform."),
         (name = "Users", description = "People of a tenant."),
+        (name = "API keys", description = "With which machines call."),
         (name = "Audit log", description = "What happened, and the counts after it."),
         (name = "Server", description = "The server itself; without a token."),
     ),
