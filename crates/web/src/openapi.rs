@@ -8,6 +8,7 @@ use utoipa::openapi::{
     ResponseBuilder, Type,
 };
 
+use crate::api::api_keys::RotationBody;
 use crate::error::{Code, Failure};
 use crate::router::documented;
 
@@ -33,7 +34,7 @@ const BEARER: &str = "bearer";
         (name = "Audit log", description = "What happened, and the counts after it."),
         (name = "Server", description = "The server itself; without a token."),
     ),
-    components(schemas(Failure<'_>)),
+    components(schemas(Failure<'_>, RotationBody)),
 )]
 struct Preamble;
 

@@ -145,7 +145,7 @@ pub(super) struct NewApiKeyBody {
 #[schema(as = ApiKeyRotation)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_rotation` reads it")]
-pub(super) struct RotationBody {
+pub(crate) struct RotationBody {
     /// How long the text before stays good.
     #[schema(minimum = 0, maximum = 2_592_000, default = 0, nullable = false)]
     grace_seconds: Option<u32>,
@@ -349,7 +349,7 @@ pub(crate) async fn revoke(
     path = "/api-keys/{id}/rotate",
     operation_id = "rotateApiKey",
     tag = "API keys",
-    request_body(content = Option<RotationBody>),
+    request_body(content = ref("#/components/schemas/ApiKeyRotation")),
     responses(
         (status = 200, description = "The key then.", body = Success<RotatedBody<'_>>),
         (status = 409, description = "`ALREADY_REVOKED`, `API_KEY_EXPIRED`: it is over.", body = Failure<'_>)
