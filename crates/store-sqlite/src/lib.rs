@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
-use tenantry_domain::error::{Error, Result};
+use tenantry_domain::error::{AuthFailure, Error, Result};
+use tenantry_domain::ledger::ActorKind;
 
 use crate::books::{Books, Context, SETTLE_AT_ONCE};
 use crate::connect::Database;
@@ -20,12 +21,15 @@ mod audit;
 mod books;
 mod connect;
 mod credentials;
+mod erasure;
 mod error;
 mod expiries;
+mod imports;
 mod installation;
 mod list;
 mod migrate;
 mod oauth_clients;
+mod purge;
 mod readers;
 mod recounts;
 mod sql;
@@ -134,6 +138,18 @@ impl SqliteStore {
         T: Send + 'static,
         F: Fn(&mut Books<'_>, &TenantAccess) -> error::Result<T> + Send + 'static,
     {
+        let change = move |books: &mut Books<'_>, access: &TenantAccess| {
+            change(books, access).map(Outcome::Done)
+        };
+        self.change_in_parts(access, change).await
+    }
+
+    /// As [`SqliteStore::change`], for a change that is made in several transactions.
+    async fn change_in_parts<T, F>(&self, access: &TenantAccess, mut change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Books<'_>, &TenantAccess) -> error::Result<Outcome<T>> + Send + 'static,
+    {
         let (context, bearer) = (self.context.clone(), access.clone());
         let work = move |connection: &Connection| {
             let mut books = Books::open(connection, &context, bearer.tenant())?;
@@ -141,12 +157,13 @@ impl SqliteStore {
                 books.close()?;
                 return Ok(Outcome::Again);
             }
-            let value = change(&mut books, &bearer)?;
+            require_bearer(connection, &bearer)?;
+            let outcome = change(&mut books, &bearer)?;
             books.close()?;
-            if let Some(call) = bearer.call() {
+            if let (Outcome::Done(_), Some(call)) = (&outcome, bearer.call()) {
                 usage::count(connection, &usage::single(call))?;
             }
-            Ok(Outcome::Done(value))
+            Ok(outcome)
         };
         let value = self.write(Durability::Flushed, work).await?;
         if let Some(call) = access.call() {
@@ -162,4 +179,18 @@ impl SqliteStore {
     {
         self.writer.run(durability, work).await.map_err(|fault| fault.0)
     }
+}
+
+/// Refuses a change by a user of the tenant whose row has gone since the user was admitted: its
+/// entry would tell again of a person who may have been erased.
+fn require_bearer(connection: &Connection, bearer: &TenantAccess) -> error::Result<()> {
+    let actor = bearer.actor();
+    if actor.kind != ActorKind::User || actor.tenant != bearer.tenant() {
+        return Ok(());
+    }
+    let user = match actor.id.parse() {
+        Ok(id) => users::find(connection, bearer.tenant(), id)?,
+        Err(_) => None,
+    };
+    user.map(drop).ok_or_else(|| Error::Unauthenticated(AuthFailure::Revoked).into())
 }

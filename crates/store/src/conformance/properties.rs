@@ -239,6 +239,21 @@ async fn apply(f: &Fixture, access: &TenantAccess, rows: &mut Rows, change: &Cha
             let Some(place) = place(&rows.users, which) else { return };
             store.delete_user(access, rows.users.remove(place).id).await.unwrap();
         }
+        Change::ImportUsers(ref users) => {
+            let mut many = Vec::new();
+            for (active, admin) in users.iter().copied() {
+                let mut new = f.new_user("someone@example.com");
+                new.email = super::builders::email(&format!("{}@example.com", new.id));
+                (new.status, new.roles) = (to_status(active), to_roles(admin));
+                rows.users.push(User { id: new.id, active, admin });
+                many.push(new);
+            }
+            assert!(store.import_users(access, many).await.unwrap().is_empty());
+        }
+        Change::EraseUser(which) => {
+            let Some(place) = place(&rows.users, which) else { return };
+            store.erase_user(access, rows.users.remove(place).id).await.unwrap();
+        }
         Change::CreateKey(expiry) => {
             let key = store.create_api_key(access, f.new_api_key(due(expiry))).await.unwrap();
             rows.keys.push(Key { id: key.id, expires_at: due(expiry), revoked: false });
