@@ -1,5 +1,12 @@
 //! Erasing a person, and what an administrator is warned about, over HTTP.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that fails should say where"
+)]
+
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -103,7 +110,7 @@ async fn an_erased_person_is_not_on_disk() {
     // Among others, so that pages are shared and split.
     let mut csv = "email,name\n".to_owned();
     for number in 0..2_000 {
-        csv += &format!("someone.{number}@example.com,Some One\n");
+        writeln!(csv, "someone.{number}@example.com,Some One").unwrap();
     }
     let import = format!("/api/v1/admin/tenants/{tenant}/users/import");
     app.request_by(Bearer::SUPER_ADMIN, "POST", &import)
