@@ -10,6 +10,7 @@ mod numbers;
 pub(crate) mod schemas;
 pub(crate) mod statistics;
 pub(crate) mod tenants;
+pub(crate) mod user_imports;
 pub(crate) mod users;
 
 use axum::response::Response;
