@@ -1,7 +1,5 @@
 //! What the settler does beside settling.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
