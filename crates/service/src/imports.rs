@@ -149,13 +149,19 @@ impl Service {
         let taken = self.store.taken(access, import.identities()).await?;
         import.note_collisions(taken);
         import.check()?;
+        // In the order of the lines, which is then the order of lists, and what a store inserts
+        // fastest.
         let now = self.now();
+        let mut ids: Vec<_> =
+            import.lines.iter().map(|_| UserId::generate(now, self.entropy())).collect();
+        ids.sort_unstable();
         let new: Vec<_> = import
             .lines
             .iter_mut()
             .filter_map(|line| line.draft.take())
-            .map(|draft| NewUser {
-                id: UserId::generate(now, self.entropy()),
+            .zip(ids)
+            .map(|(draft, id)| NewUser {
+                id,
                 external_id: draft.external_id,
                 email: draft.email,
                 name: draft.name,

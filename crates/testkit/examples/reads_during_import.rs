@@ -119,7 +119,8 @@ impl Readers {
                 took.extend(reader.await.unwrap());
             }
             took.sort_unstable();
-            let at = |share: usize| millis(took[(took.len() - 1) * share / 1_000]);
+            let last = took.len().saturating_sub(1);
+            let at = |share: usize| took.get(last * share / 1_000).copied().map_or(0.0, millis);
             println!(
                 "beside {beside}, reads {what}: {} of them, p50 {:.2} ms, p99 {:.2} ms, \
                  p99.9 {:.2} ms, longest {:.2} ms",
