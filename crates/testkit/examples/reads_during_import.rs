@@ -3,12 +3,7 @@
 //!
 //! `cargo run --release -p tenantry-testkit --example reads_during_import`
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "it measures and prints"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it measures and prints")]
 
 use std::fmt::Write as _;
 use std::sync::Arc;
