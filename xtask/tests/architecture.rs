@@ -133,6 +133,36 @@ fn source_files_are_short() {
     assert_none(&format!("files of more than {LONGEST_SOURCE_FILE} lines"), &offenders);
 }
 
+/// Authority that no token gives: only whoever holds the data has it. Nobody else may make it up.
+#[test]
+fn few_files_have_authority_of_their_own() {
+    let makes_authority =
+        ["TenantAccess::local", "PlatformAccess::local", "Caller::admit", "CallerState {"];
+    let may = [
+        "crates/domain/src/access.rs",
+        "crates/service/src/callers.rs",
+        "crates/service/src/statistics.rs",
+        "crates/service/src/tokens.rs",
+        "crates/store-sqlite/src/statistician.rs",
+        "crates/store-sqlite/src/tenants.rs",
+        "crates/store/src/conformance/",
+        "crates/tenantry/src/commands/",
+        "crates/tenantry/src/demo",
+        "crates/testkit/",
+    ];
+    let mut offenders = Vec::new();
+    for (path, text) in sources() {
+        let path = path.display().to_string();
+        let in_tests = path.contains("/tests/") || path.starts_with("xtask/");
+        if in_tests || may.iter().any(|file| path.starts_with(file)) {
+            continue;
+        }
+        let made = makes_authority.iter().filter(|call| text.contains(**call));
+        offenders.extend(made.map(|call| format!("{path}: {call}")));
+    }
+    assert_none("authority made up outside of the files that may", &offenders);
+}
+
 struct Dependency {
     name: String,
     only_in_tests: bool,

@@ -1,5 +1,6 @@
-//! Who may do what. Authority is a value: what acts on a tenant takes a [`TenantAccess`], and only
-//! the authorization code in this file can build one.
+//! Who may do what. Authority is a value: what acts on a tenant takes a [`TenantAccess`]. A request
+//! gets one from [`Caller::authorize`] alone; `local` gives one to whoever holds the data, and the
+//! architecture test names the few files that may call it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{AuthFailure, Denied, Error, Result};
 use crate::etag::IfMatch;
-use crate::idempotency::Idempotency;
 use crate::id::{TenantId, UserId};
+use crate::idempotency::Idempotency;
 use crate::ledger::{ActorInfo, ActorKind};
 use crate::tenant::TenantStatus;
 use crate::usage::Call;
@@ -135,6 +136,7 @@ pub struct CallerUser {
 /// A principal that the store has confirmed, with the request it makes.
 #[derive(Debug, Clone)]
 pub struct Caller {
+    principal: Arc<Principal>,
     actor: Arc<Actor>,
     role: Role,
     suspended: bool,
@@ -183,6 +185,7 @@ impl Caller {
             }
         };
         Ok(Self {
+            principal: Arc::new(principal.clone()),
             actor: Arc::new(Actor { tenant: principal.tenant, kind, id, info }),
             role,
             suspended: tenant_status == TenantStatus::Suspended,
@@ -227,17 +230,25 @@ impl Caller {
         if !allowed {
             return Err(Error::Denied(Denied::InsufficientPermissions));
         }
-        if self.suspended && self.role != Role::SuperAdmin && permission != Permission::Read {
-            return Err(Error::Denied(Denied::TenantSuspended));
-        }
+        self.check_suspension(permission)?;
         Ok(TenantAccess {
             tenant: target,
+            principal: Some(Arc::clone(&self.principal)),
+            permission,
             role: self.role,
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),
             if_match: self.if_match.clone(),
             idempotency: None,
         })
+    }
+
+    fn check_suspension(&self, permission: Permission) -> Result<()> {
+        let changes = permission != Permission::Read;
+        if self.suspended && changes && self.role != Role::SuperAdmin {
+            return Err(Error::Denied(Denied::TenantSuspended));
+        }
+        Ok(())
     }
 
     /// Authority over the platform: the list of tenants, and making new ones.
@@ -247,6 +258,7 @@ impl Caller {
     pub fn authorize_platform(&self) -> Result<PlatformAccess> {
         if self.role == Role::SuperAdmin {
             Ok(PlatformAccess {
+                principal: Some(Arc::clone(&self.principal)),
                 actor: Arc::clone(&self.actor),
                 call: self.call.clone(),
                 idempotency: None,
@@ -274,6 +286,9 @@ pub struct Actor {
 #[derive(Debug, Clone)]
 pub struct TenantAccess {
     tenant: TenantId,
+    /// Who was given it; `None` for whoever holds the data.
+    principal: Option<Arc<Principal>>,
+    permission: Permission,
     role: Role,
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
@@ -302,15 +317,49 @@ impl TenantAccess {
         self.role
     }
 
+    /// What the store must look at before it lets a change through, if the authority can have been
+    /// taken back since it was given.
+    pub fn probe(&self) -> Option<CallerProbe> {
+        self.principal.as_deref().map(Principal::probe)
+    }
+
+    /// Confirms the authority to change something, in the transaction of the change: a change that
+    /// comes after the caller was disabled, demoted or suspended does not happen, however long it
+    /// was on its way.
+    ///
+    /// # Errors
+    /// As [`Caller::admit`] and [`Caller::authorize`].
+    pub fn confirm(&self, state: &CallerState) -> Result<()> {
+        let Some(principal) = &self.principal else { return Ok(()) };
+        let caller = Caller::admit(principal, state, None, None)?;
+        if caller.role < self.role {
+            return Err(Error::Denied(Denied::InsufficientPermissions));
+        }
+        caller.check_suspension(self.permission)
+    }
+
     /// Whether the actor is one of the tenant's own principals, whose changes are its activity.
     pub fn is_own(&self) -> bool {
         self.actor.tenant == self.tenant && self.actor.kind.is_principal()
     }
 
+    /// Whether it reaches to asking what an API key of a tenant is worth: one's own tenant, and
+    /// from the platform's, which stands in front of all of them, any.
+    pub fn may_validate_keys_of(&self, tenant: TenantId) -> bool {
+        self.tenant == tenant || self.tenant == TenantId::PLATFORM
+    }
+
+    /// Has the call count for the tenant on whose behalf it was made.
+    pub fn count_call_for(&self, tenant: TenantId) {
+        if let Some(call) = &self.call {
+            call.count_for(tenant);
+        }
+    }
+
     /// The call to count in the transaction of the change: only a call of the same tenant, since
     /// a transaction stays within one tenant.
     pub fn call(&self) -> Option<&Call> {
-        self.call.as_deref().filter(|call| call.tenant == self.tenant)
+        self.call.as_deref().filter(|call| call.tenant() == self.tenant)
     }
 
     /// Refuses to change a thing that is not in the state that the caller means. For a store to
@@ -339,6 +388,7 @@ impl TenantAccess {
 /// Authority over the platform as a whole.
 #[derive(Debug, Clone)]
 pub struct PlatformAccess {
+    principal: Option<Arc<Principal>>,
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
     idempotency: Option<Idempotency>,
@@ -347,13 +397,15 @@ pub struct PlatformAccess {
 impl PlatformAccess {
     /// Authority of whoever holds the data directory.
     pub fn local(kind: ActorKind, id: &str) -> Self {
-        Self { actor: local_actor(kind, id), call: None, idempotency: None }
+        Self { principal: None, actor: local_actor(kind, id), call: None, idempotency: None }
     }
 
     /// Authority over one tenant, which a super admin has over each.
     pub fn tenant(&self, tenant: TenantId) -> TenantAccess {
         TenantAccess {
             tenant,
+            principal: self.principal.clone(),
+            permission: Permission::Govern,
             role: Role::SuperAdmin,
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),

@@ -57,8 +57,14 @@ words! {
         UserUpdated = "USER_UPDATED",
         /// A user was removed.
         UserDeleted = "USER_DELETED",
+        /// Many users were made at once.
+        UsersImported = "USERS_IMPORTED",
+        /// A user was removed, if it was still there, and what is personal about it with it.
+        UserErased = "USER_ERASED",
         /// An API key was made.
         ApiKeyCreated = "API_KEY_CREATED",
+        /// An API key got a new secret.
+        ApiKeyRotated = "API_KEY_ROTATED",
         /// An API key was revoked.
         ApiKeyRevoked = "API_KEY_REVOKED",
         /// Time passed, and API keys expired.
@@ -98,8 +104,15 @@ impl Action {
             | Self::TenantSuspended
             | Self::TenantActivated
             | Self::TenantDeleted => ResourceKind::Tenant,
-            Self::UserCreated | Self::UserUpdated | Self::UserDeleted => ResourceKind::User,
-            Self::ApiKeyCreated | Self::ApiKeyRevoked | Self::ApiKeyExpired => ResourceKind::ApiKey,
+            Self::UserCreated
+            | Self::UserUpdated
+            | Self::UserDeleted
+            | Self::UsersImported
+            | Self::UserErased => ResourceKind::User,
+            Self::ApiKeyCreated
+            | Self::ApiKeyRotated
+            | Self::ApiKeyRevoked
+            | Self::ApiKeyExpired => ResourceKind::ApiKey,
             Self::OauthClientCreated | Self::OauthClientUpdated | Self::OauthClientDeleted => {
                 ResourceKind::OauthClient
             }

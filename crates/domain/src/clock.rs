@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -162,6 +164,32 @@ pub trait Clock: Send + Sync {
     /// The present instant. It may step back; whoever needs order takes the maximum of this and
     /// what was recorded before.
     fn now(&self) -> Timestamp;
+}
+
+/// A clock that never shows less than it has shown before, whatever the one behind it does.
+pub struct MonotonicClock {
+    behind: Arc<dyn Clock>,
+    latest: AtomicI64,
+}
+
+impl MonotonicClock {
+    /// Stands before another clock.
+    pub fn new(behind: Arc<dyn Clock>) -> Self {
+        Self { behind, latest: AtomicI64::new(i64::MIN) }
+    }
+}
+
+impl Clock for MonotonicClock {
+    fn now(&self) -> Timestamp {
+        let now = self.behind.now().as_millis();
+        Timestamp::from_millis(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+}
+
+impl fmt::Debug for MonotonicClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MonotonicClock")
+    }
 }
 
 /// The operating system's clock.

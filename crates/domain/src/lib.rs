@@ -12,6 +12,7 @@ pub mod etag;
 pub mod id;
 pub mod idempotency;
 pub mod ledger;
+pub mod network;
 pub mod oauth_client;
 pub mod page;
 pub mod patch;

@@ -41,8 +41,10 @@ pub struct Heartbeat {
     pub last_activity: Option<Timestamp>,
 }
 
-/// The instant at which a tenant is read: by the clock, but never before what has happened to the
-/// tenant already. So no instant, no count and no month ever goes back, even if the clock does.
+/// The instant at which a tenant is read or changed: by the clock, but never before what has happened
+/// to the tenant already, by whichever process. With a clock that does not step back within a
+/// process ([`MonotonicClock`](crate::clock::MonotonicClock)), no instant, count or month that was
+/// shown goes back.
 pub fn effective_now(clock: Timestamp, head: &Head, heartbeat: Heartbeat) -> Timestamp {
     clock.max(head.at).max(heartbeat.last_call.unwrap_or(Timestamp::MIN))
 }

@@ -108,7 +108,9 @@ impl Email {
 
     /// What is unique in a tenant: the address without regard to case.
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        // Character by character: the library's rule for the whole text makes a final sigma another
+        // letter than one that another text continues after.
+        self.0.chars().flat_map(char::to_lowercase).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::Timestamp;
@@ -11,19 +12,30 @@ use crate::id::TenantId;
 /// transaction, or else by the meter before it is answered.
 #[derive(Debug)]
 pub struct Call {
-    /// The tenant it counts for: the caller's own.
-    pub tenant: TenantId,
     /// When it was received; the month of this instant is the month it counts in.
     pub received: Timestamp,
     /// Whether it makes its tenant look alive. Reading statistics does not.
     pub activity: bool,
+    caller: TenantId,
+    on_behalf: OnceLock<TenantId>,
     counted: AtomicBool,
 }
 
 impl Call {
-    /// A call that nobody has counted yet.
-    pub fn new(tenant: TenantId, received: Timestamp, activity: bool) -> Self {
-        Self { tenant, received, activity, counted: AtomicBool::new(false) }
+    /// A call by a principal of `caller` that nobody has counted yet.
+    pub fn new(caller: TenantId, received: Timestamp, activity: bool) -> Self {
+        let counted = AtomicBool::new(false);
+        Self { received, activity, caller, on_behalf: OnceLock::new(), counted }
+    }
+
+    /// The tenant it counts for: the caller's own, unless it was made on behalf of another.
+    pub fn tenant(&self) -> TenantId {
+        self.on_behalf.get().copied().unwrap_or(self.caller)
+    }
+
+    /// Has it count for the tenant on whose behalf it was made. The first one named stays.
+    pub fn count_for(&self, tenant: TenantId) {
+        self.on_behalf.get_or_init(|| tenant);
     }
 
     /// Notes that the transaction that counted it is committed.
@@ -50,6 +62,10 @@ pub struct CallCount {
     pub last_activity: Option<Timestamp>,
 }
 
+/// The most calls of a month, and bytes of a tenant, that are kept: every JSON reader holds these
+/// numbers exactly.
+pub const MAX_REPORTED: u64 = 1 << 53;
+
 /// Bytes of storage. One megabyte (MB) is 1,000,000 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Bytes(u64);
@@ -57,8 +73,8 @@ pub struct Bytes(u64);
 const BYTES_PER_MB: u64 = 1_000_000;
 
 impl Bytes {
-    /// The most that can be kept: 2^53, which every JSON reader holds exactly.
-    pub const MAX: Self = Self(1 << 53);
+    /// The most that can be kept.
+    pub const MAX: Self = Self(MAX_REPORTED);
 
     /// This many bytes, at most [`Bytes::MAX`].
     pub const fn new(bytes: u64) -> Self {
@@ -147,6 +163,8 @@ pub enum UsageOutcome {
     Counted,
     /// It was in the numbers already.
     Duplicate,
+    /// The number it would lead to is more than can be kept: 2^53. Nothing was noted.
+    TooMuch,
 }
 
 #[cfg(test)]

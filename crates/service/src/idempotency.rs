@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_domain::access::Authority;
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::credential::Sealed;
 use tenantry_domain::error::{Conflict, Error, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark};
@@ -22,15 +21,14 @@ impl InFlight {
     /// Claims a mark, until the claim is dropped.
     fn claim(&self, mark: Mark) -> Result<Claim> {
         if self.marks().insert((mark.tenant, mark.id)) {
-            Ok(Claim { mark, in_flight: self.clone() })
+            Ok(Claim { mark, in_flight: self.clone(), made: Arc::default() })
         } else {
             Err(Error::Conflict(Conflict::InFlight))
         }
     }
 
     fn marks(&self) -> MutexGuard<'_, HashSet<(TenantId, Hash)>> {
-        // The set is whole between any two statements.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -39,6 +37,8 @@ impl InFlight {
 pub struct Claim {
     mark: Mark,
     in_flight: InFlight,
+    /// What the change is answered with, once it is made.
+    made: Arc<Mutex<Option<Zeroizing<Vec<u8>>>>>,
 }
 
 impl Drop for Claim {
@@ -47,10 +47,19 @@ impl Drop for Claim {
     }
 }
 
+/// The answer that a request and its repetitions get.
+#[derive(Debug)]
+pub struct OneAnswer {
+    /// What was made of the change.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Whether the request is a repetition.
+    pub replayed: bool,
+}
+
 impl Service {
     /// Begins a request that may be repeated: gives its authority the mark that the change is to
-    /// leave. `answer` says how a change that led to a `T`, at that instant, is answered; a
-    /// repetition gets what it made then.
+    /// leave. `answer` says how a change that led to a `T`, at that instant, is answered. It must
+    /// hold nothing that holds the store, which may be the last to let go of it.
     ///
     /// # Errors
     /// [`Conflict::InFlight`] while another request with the same mark is being served.
@@ -65,16 +74,48 @@ impl Service {
         let mark = Mark::new(access.marks_of(), access.actor(), route, key, request);
         let claim = self.in_flight.claim(mark)?;
         let (vault, clock) = (Arc::clone(&self.vault), Arc::clone(&self.clock));
+        let made = Arc::clone(&claim.made);
         let idempotency = Idempotency::new(mark, move |outcome: &T| {
-            vault.seal_answer(&mark, &answer(clock.now(), outcome)?)
+            let bytes = answer(clock.now(), outcome)?;
+            let sealed = vault.seal_answer(&mark, &bytes)?;
+            *lock(&made) = Some(bytes);
+            Ok(sealed)
         });
         Ok((access.with_idempotency(idempotency), claim))
     }
 
-    /// What was answered when the request took effect.
-    pub fn first_answer(&self, claim: &Claim, answer: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
-        self.vault.open_answer(&claim.mark, answer)
+    /// Makes a change unless it was made before, and says what is answered: to a repetition what
+    /// was answered first, whatever would be answered now.
+    ///
+    /// # Errors
+    /// What the change fails with.
+    pub async fn one_answer<T>(
+        &self,
+        claim: &Claim,
+        making: impl Future<Output = Result<T>>,
+    ) -> Result<OneAnswer> {
+        let outcome = match self.store.check_mark(&claim.mark).await {
+            Ok(()) => making.await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(_) => {
+                let made = lock(&claim.made).take();
+                let unmarked = || Error::internal("a change was made without its mark");
+                Ok(OneAnswer { bytes: made.ok_or_else(unmarked)?, replayed: false })
+            }
+            Err(Error::Repeated(sealed)) => {
+                let bytes = self.vault.open_answer(&claim.mark, &sealed)?;
+                Ok(OneAnswer { bytes, replayed: true })
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the locks guard is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use tenantry_store::Store;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+/// Callers that may wait at once; beyond it the store is not keeping up, and they are turned away.
+const WAITING: usize = 65_536;
+
 /// Counts calls in groups.
 #[derive(Debug)]
 pub struct Meter {
@@ -60,6 +63,9 @@ impl Meter {
             if batch.closed {
                 return Err(stopped());
             }
+            if batch.callers.len() >= WAITING {
+                return Err(Error::Unavailable("too many calls wait to be counted".to_owned()));
+            }
             batch.add(call);
             batch.callers.push(caller);
         }
@@ -91,10 +97,10 @@ impl Drop for Meter {
 impl Batch {
     fn add(&mut self, call: &Call) {
         let activity = call.activity.then_some(call.received);
-        match self.calls.entry((call.tenant, Hour::of(call.received))) {
+        match self.calls.entry((call.tenant(), Hour::of(call.received))) {
             Entry::Vacant(slot) => {
                 slot.insert(CallCount {
-                    tenant: call.tenant,
+                    tenant: call.tenant(),
                     calls: 1,
                     last_call: call.received,
                     last_activity: activity,
@@ -110,7 +116,19 @@ impl Batch {
     }
 }
 
+/// Closes the meter however its task ends, so that nobody waits for a task that is gone.
+struct CloseAtEnd(Arc<Shared>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        let mut batch = lock(&self.0.batch);
+        batch.closed = true;
+        batch.callers.clear();
+    }
+}
+
 async fn run(shared: Arc<Shared>, store: Arc<dyn Store>) {
+    let _close = CloseAtEnd(Arc::clone(&shared));
     loop {
         let (calls, callers, closed) = {
             let mut batch = lock(&shared.batch);

@@ -56,7 +56,7 @@ pub enum SetupError {
         bound: String,
     },
     /// The store failed.
-    #[error("the database cannot be used: {0}")]
+    #[error("the database cannot be used")]
     Store(#[from] Error),
 }
 

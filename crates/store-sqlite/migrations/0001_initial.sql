@@ -4,7 +4,9 @@
 
 CREATE TABLE installation (
     only_row       INTEGER PRIMARY KEY CHECK (only_row = 1),
-    master_key_id  TEXT
+    master_key_id  TEXT,
+    -- When the store last showed that it can write.
+    pinged_at      INTEGER
 ) STRICT;
 
 CREATE TABLE signing_keys (

@@ -3,19 +3,20 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params, params_from_iter};
 use tenantry_domain::access::TenantAccess;
+use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
+use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{EntryId, TenantId};
 use tenantry_domain::ledger::{Action, ActorKind, Clear, Entry, Erasable, Hash};
 use tenantry_domain::page::Page;
 use tenantry_store::{AuditLog, EntryFilter, Note};
 
 use crate::SqliteStore;
-use crate::books::Deed;
+use crate::books::{Deed, head};
 use crate::error::Result;
 use crate::sql::{
     self, At, Fixed, Id, Number, Value, Word, blob, count_columns, number, tenant_id, text,
 };
-use crate::tenants::require;
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -39,12 +40,18 @@ impl AuditLog for SqliteStore {
     ) -> tenantry_domain::error::Result<Page<Entry>> {
         let (tenant, filter) = (access.tenant(), filter.clone());
         self.read_long(move |connection| {
-            require(connection, tenant)?;
-            let (conditions, mut values) = conditions(tenant, &filter);
-            let count = format!("SELECT COUNT(*) FROM ledger WHERE {conditions}");
-            let total = sql::one(connection, &count, params_from_iter(&values), |row| {
-                Ok(row.get::<_, Number>(0)?.0)
-            })?;
+            let head = head(connection, tenant)?.ok_or(Error::NotFound(Missing::Tenant))?;
+            let range = seq_range(connection, tenant, &filter, head.seq)?;
+            let (conditions, mut values) = conditions(tenant, &filter, range)?;
+            let total = if filter.action.is_none() && filter.actor_id.is_none() {
+                // The numbers have no gap.
+                (range.1 + 1).saturating_sub(range.0)
+            } else {
+                let count = format!("SELECT COUNT(*) FROM ledger WHERE {conditions}");
+                sql::one(connection, &count, params_from_iter(&values), |row| {
+                    Ok(row.get::<_, Number>(0)?.0)
+                })?
+            };
             values.push(Value::Integer(i64::from(limit)));
             values.push(Value::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));
             let page = format!(
@@ -70,14 +77,40 @@ impl AuditLog for SqliteStore {
     }
 }
 
-fn conditions(tenant: TenantId, filter: &EntryFilter) -> (String, Vec<Value>) {
-    let mut conditions = vec!["tenant_id = ?"];
-    let mut values = vec![blob(tenant.as_uuid())];
+/// The numbers of the first and the last entry of the time asked for. Entries are in the order of
+/// their instants, so a time is a range of numbers, and every index serves it.
+fn seq_range(
+    connection: &Connection,
+    tenant: TenantId,
+    filter: &EntryFilter,
+    newest: u64,
+) -> Result<(u64, u64)> {
+    // How many entries there are before an instant.
+    let before = |at: Timestamp| -> Result<u64> {
+        let seq = sql::optional(
+            connection,
+            "SELECT seq FROM ledger WHERE tenant_id = ?1 AND at < ?2
+             ORDER BY at DESC, seq DESC LIMIT 1",
+            params![tenant_id(tenant), At(at)],
+            |row| Ok(row.get::<_, Number>(0)?.0),
+        )?;
+        Ok(seq.unwrap_or_default())
+    };
+    let first = filter.from.map_or(Ok(0), before)? + 1;
+    let last = filter.to.map_or(Ok(newest), before)?;
+    Ok((first, last))
+}
+
+fn conditions(
+    tenant: TenantId,
+    filter: &EntryFilter,
+    (first, last): (u64, u64),
+) -> Result<(String, Vec<Value>)> {
+    let mut conditions = vec!["tenant_id = ?", "seq >= ?", "seq <= ?"];
+    let mut values = vec![blob(tenant.as_uuid()), number(first)?, number(last)?];
     let filters = [
         ("action = ?", filter.action.map(|action| text(Some(action.as_str())))),
         ("actor_id = ?", filter.actor_id.as_deref().map(|id| text(Some(id)))),
-        ("at >= ?", filter.from.map(|at| Value::Integer(at.as_millis()))),
-        ("at < ?", filter.to.map(|at| Value::Integer(at.as_millis()))),
     ];
     for (condition, value) in filters {
         if let Some(value) = value {
@@ -85,7 +118,7 @@ fn conditions(tenant: TenantId, filter: &EntryFilter) -> (String, Vec<Value>) {
             values.push(value);
         }
     }
-    (conditions.join(" AND "), values)
+    Ok((conditions.join(" AND "), values))
 }
 
 /// Entries of a tenant in their order, after this number.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params, params_from_iter};
 use tenantry_domain::access::TenantAccess;
-use tenantry_domain::clock::{Clock, Timestamp};
+use tenantry_domain::clock::{Clock, MonotonicClock, Timestamp};
 use tenantry_domain::counts::{Change, Counts, ExpiringKind, Expiry};
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Missing};
@@ -20,13 +20,21 @@ use crate::sql::{
 use crate::usage;
 
 /// Instants of expiry that are settled at once, so that no change holds the writer for long.
-pub(crate) const SETTLE_AT_ONCE: usize = 1_000;
+pub(crate) const SETTLE_AT_ONCE: usize = 200;
 
 /// What a store is made with.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Context {
+    /// What was read at an instant must stay read when the clock steps back, also by a read that
+    /// left no trace.
+    pub(crate) fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { clock: Arc::new(MonotonicClock::new(clock)), entropy }
+    }
 }
 
 impl std::fmt::Debug for Context {
@@ -41,6 +49,13 @@ pub(crate) struct Deed {
     pub(crate) change: Change,
     pub(crate) resource_id: String,
     pub(crate) details: serde_json::Value,
+}
+
+/// How much was settled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Settlement {
+    pub(crate) instants: usize,
+    pub(crate) entries: u64,
 }
 
 /// A tenant's books, open for a change.
@@ -85,14 +100,22 @@ impl<'a> Books<'a> {
         Ok(books)
     }
 
-    /// Posts an entry for each kind and instant of what has expired by now, at most `limit`.
-    /// Answers how many; as many as `limit` means that there may be more.
-    pub(crate) fn settle(&mut self, limit: usize) -> Result<usize> {
+    /// Posts an entry for each kind and instant of what has expired by now, for at most `limit`
+    /// instants. An instant is settled as a whole: what stays on the schedule is later than the head.
+    pub(crate) fn settle(&mut self, limit: usize) -> Result<Settlement> {
+        let instants = sql::all(
+            self.connection,
+            "SELECT DISTINCT due_at FROM expiries WHERE tenant_id = ?1 AND due_at <= ?2
+             ORDER BY due_at LIMIT ?3",
+            params![tenant_id(self.tenant), At(self.at), Number(limit as u64)],
+            |row| Ok(row.get::<_, At>(0)?.0),
+        )?;
+        let Some(last) = instants.last() else { return Ok(Settlement::default()) };
         let due = sql::all(
             self.connection,
             "SELECT due_at, kind, rows FROM expiries WHERE tenant_id = ?1 AND due_at <= ?2
-             ORDER BY due_at, kind LIMIT ?3",
-            params![tenant_id(self.tenant), At(self.at), Number(limit as u64)],
+             ORDER BY due_at, kind",
+            params![tenant_id(self.tenant), At(*last)],
             |row| {
                 Ok((row.get::<_, At>(0)?.0, row.get::<_, String>(1)?, row.get::<_, Number>(2)?.0))
             },
@@ -118,14 +141,14 @@ impl<'a> Books<'a> {
                 params![tenant_id(self.tenant), At(*due_at), kind_name(kind)],
             )?;
         }
-        Ok(due.len())
+        Ok(Settlement { instants: instants.len(), entries: due.len() as u64 })
     }
 
     /// Posts one entry for something the bearer of `access` does.
     pub(crate) fn post(&mut self, access: &TenantAccess, deed: Deed) -> Result<Entry> {
         let (lost, gained) = deed.change.schedule(self.at);
         self.reschedule(lost, gained)?;
-        let actor = access.actor();
+        let (actor, rows) = (access.actor(), deed.change.rows());
         self.append(Event {
             tenant: self.tenant,
             at: self.at,
@@ -136,7 +159,7 @@ impl<'a> Books<'a> {
             actor_info: actor.info.clone(),
             own: access.is_own(),
             resource_id: deed.resource_id,
-            rows: 1,
+            rows,
             details: deed.details,
         })
     }
@@ -170,12 +193,15 @@ impl<'a> Books<'a> {
         let tenant = self.tenant;
         if let Some(expiry) = lost {
             let params = params![tenant_id(tenant), At(expiry.at), kind_name(expiry.kind)];
-            sql::execute(
+            let scheduled = sql::execute(
                 self.connection,
                 "UPDATE expiries SET rows = rows - 1
                  WHERE tenant_id = ?1 AND due_at = ?2 AND kind = ?3",
                 params,
             )?;
+            if scheduled != 1 {
+                return Err(Error::internal("an expiry is missing from the schedule").into());
+            }
             sql::execute(
                 self.connection,
                 "DELETE FROM expiries
@@ -235,18 +261,26 @@ impl<'a> Books<'a> {
     }
 }
 
+/// In the order of [`read_head`].
+macro_rules! head_columns {
+    () => {
+        concat!("seq, hash, at, last_activity_at, ", count_columns!())
+    };
+}
+pub(crate) use head_columns;
+
 /// The newest state of a tenant's ledger; `None` if the tenant does not exist (any more).
 pub(crate) fn head(connection: &Connection, tenant: TenantId) -> Result<Option<Head>> {
     let sql = concat!(
-        "SELECT seq, hash, at, last_activity_at, ",
-        count_columns!(),
+        "SELECT ",
+        head_columns!(),
         " FROM ledger_heads WHERE tenant_id = ?1 AND EXISTS (
               SELECT 1 FROM tenants WHERE tenant_id = ?1 AND status <> 'deleted')"
     );
     sql::optional(connection, sql, params![tenant_id(tenant)], read_head)
 }
 
-/// Reads `seq, hash, at, last_activity_at` and the counts.
+/// Reads [`head_columns`].
 pub(crate) fn read_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
     Ok(Head {
         seq: row.get::<_, Number>(0)?.0,

@@ -14,8 +14,11 @@ const FILE: &str = "tenantry.db";
 const LOCK: &str = "tenantry.lock";
 /// How long a write waits for another process, such as the command line, to be done.
 const BUSY: Duration = Duration::from_secs(5);
-/// Prepared statements kept by each connection: more than there are in the source.
+/// Prepared statements kept by each connection: all that the source spells out, and the lists that
+/// are asked for most.
 const STATEMENTS: usize = 128;
+/// Pages kept by each connection, in KiB (negative: KiB rather than pages).
+const CACHE_KIB: i32 = -8_192;
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -62,15 +65,14 @@ impl Database {
         // SQLite reports a file that cannot be written only when it is written, and makes one that
         // others can read.
         private_file().open(&self.file).map_err(|cause| not_writable(&self.file, &cause))?;
-        self.connect_writer()
-            .map_err(|fault| OpenError::Corrupt { path: self.name(), cause: fault.0.to_string() })
+        self.connect_writer().map_err(|fault| fault.while_opening(&self.name()))
     }
 
     fn connect_writer(&self) -> Result<Connection> {
         let connection = Connection::open(&self.file)?;
         set_up(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // What is removed is overwritten, not only forgotten.
+        // What is deleted or erased is overwritten, rather than left in unused parts of the file.
         connection.pragma_update(None, "secure_delete", true)?;
         Ok(connection)
     }
@@ -88,7 +90,7 @@ impl Database {
 fn set_up(connection: &Connection) -> Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }

@@ -43,6 +43,17 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
+impl Fault {
+    /// Why a database cannot be opened, if this happens on the way.
+    pub(crate) fn while_opening(self, path: &str) -> OpenError {
+        let path = path.to_owned();
+        match self.0 {
+            Error::Unavailable(cause) => OpenError::Unavailable { path, cause },
+            error => OpenError::Corrupt { path, cause: error.to_string() },
+        }
+    }
+}
+
 /// Why a database cannot be opened: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -84,6 +95,14 @@ pub enum OpenError {
     /// The file is damaged, or something else.
     #[error("{path} is not a readable Tenantry database ({cause}): restore a backup")]
     Corrupt {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// It can be read, but not now.
+    #[error("cannot use {path} now ({cause}): make room on the disk, or wait for its other user")]
+    Unavailable {
         /// The file.
         path: String,
         /// What SQLite says.

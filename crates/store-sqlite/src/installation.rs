@@ -15,7 +15,18 @@ use crate::writer::{Durability, Outcome};
 impl Installation for SqliteStore {
     async fn ping(&self) -> Result<()> {
         self.read(|connection| sql::one(connection, "SELECT 1", [], |_| Ok(())))?;
-        self.write(Durability::Handed, |_| Ok(Outcome::Done(()))).await
+        // Something real: an empty transaction succeeds on a full disk, too.
+        let now = self.context.clock.now();
+        let work = move |connection: &Connection| {
+            sql::execute(
+                connection,
+                "INSERT INTO installation (only_row, pinged_at) VALUES (1, ?1)
+                 ON CONFLICT (only_row) DO UPDATE SET pinged_at = excluded.pinged_at",
+                params![At(now)],
+            )?;
+            Ok(Outcome::Done(()))
+        };
+        self.write(Durability::Handed, work).await
     }
 
     async fn bind_master_key(&self, key_id: &str) -> Result<String> {
@@ -24,7 +35,8 @@ impl Installation for SqliteStore {
             sql::execute(
                 connection,
                 "INSERT INTO installation (only_row, master_key_id) VALUES (1, ?1)
-                 ON CONFLICT (only_row) DO NOTHING",
+                 ON CONFLICT (only_row) DO UPDATE SET
+                     master_key_id = coalesce(installation.master_key_id, excluded.master_key_id)",
                 params![key_id],
             )?;
             let bound = bound_key(connection)?.unwrap_or_default();
@@ -71,5 +83,7 @@ impl Installation for SqliteStore {
 }
 
 fn bound_key(connection: &Connection) -> crate::error::Result<Option<String>> {
-    sql::optional(connection, "SELECT master_key_id FROM installation", [], |row| row.get(0))
+    let key_id =
+        sql::optional(connection, "SELECT master_key_id FROM installation", [], |row| row.get(0))?;
+    Ok(key_id.flatten())
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
-use tenantry_domain::error::{Error, Result};
+use tenantry_domain::error::Result;
 
 use crate::books::{Books, Context, SETTLE_AT_ONCE};
 use crate::connect::Database;
@@ -20,13 +20,16 @@ mod audit;
 mod books;
 mod connect;
 mod credentials;
+mod erasure;
 mod error;
 mod expiries;
+mod imports;
 mod installation;
 mod list;
 mod marks;
 mod migrate;
 mod oauth_clients;
+mod purge;
 mod readers;
 mod recounts;
 mod sql;
@@ -75,7 +78,7 @@ impl SqliteStore {
         let database = Database::prepare(directory)?;
         let lock = database.lock()?;
         let connection = database.open_writer()?;
-        let context = Context { clock, entropy };
+        let context = Context::new(clock, entropy);
         let applied = migrate::migrate(&connection, &database.name(), &context)?;
         Ok((Self::start(database, connection, context, Some(lock))?, applied))
     }
@@ -93,7 +96,7 @@ impl SqliteStore {
         let database = Database::find(directory)?;
         let connection = database.open_writer()?;
         migrate::require_newest(&connection, &database.name())?;
-        Self::start(database, connection, Context { clock, entropy }, None)
+        Self::start(database, connection, Context::new(clock, entropy), None)
     }
 
     fn start(
@@ -120,36 +123,47 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> error::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || readers.snapshot(read))
-            .await
-            .map_err(Error::internal)?
-            .map_err(|fault| fault.0)
+        self.readers.long(read).await.map_err(|fault| fault.0)
     }
 
     /// A change of one tenant by the bearer of `access`: its books are opened and caught up with
-    /// the clock, `change` posts to them, and the bearer's mark is left and its call is
-    /// counted, all in one transaction. `change` may run again, in a later transaction, if there was much to settle.
+    /// the clock, `change` posts to them, the bearer's mark is left and its call is counted, all in
+    /// one transaction. `change` may run again, in a later transaction, if there was much to
+    /// settle.
     async fn change<T, F>(&self, access: &TenantAccess, change: F) -> Result<T>
     where
         T: Send + 'static,
         F: Fn(&mut Books<'_>, &TenantAccess) -> error::Result<T> + Send + 'static,
     {
+        let change = move |books: &mut Books<'_>, access: &TenantAccess| {
+            change(books, access).map(Outcome::Done)
+        };
+        self.change_in_parts(access, change).await
+    }
+
+    /// As [`SqliteStore::change`], for a change that is made in several transactions.
+    async fn change_in_parts<T, F>(&self, access: &TenantAccess, mut change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Books<'_>, &TenantAccess) -> error::Result<Outcome<T>> + Send + 'static,
+    {
         let (context, bearer) = (self.context.clone(), access.clone());
         let work = move |connection: &Connection| {
             let mut books = Books::open(connection, &context, bearer.tenant())?;
-            if books.settle(SETTLE_AT_ONCE)? == SETTLE_AT_ONCE {
+            if books.settle(SETTLE_AT_ONCE)?.instants == SETTLE_AT_ONCE {
                 books.close()?;
                 return Ok(Outcome::Again);
             }
-            let value = marks::once(connection, &context, bearer.idempotency(), || {
+            // What the bearer was told it may do can have been taken back while it waited.
+            statistician::confirm(connection, &bearer)?;
+            let outcome = marks::once(connection, &context, bearer.idempotency(), || {
                 change(&mut books, &bearer)
             })?;
             books.close()?;
-            if let Some(call) = bearer.call() {
+            if let (Outcome::Done(_), Some(call)) = (&outcome, bearer.call()) {
                 usage::count(connection, &usage::single(call))?;
             }
-            Ok(Outcome::Done(value))
+            Ok(outcome)
         };
         let value = self.write(Durability::Flushed, work).await?;
         if let Some(call) = access.call() {

@@ -12,12 +12,21 @@ use tenantry_store::Marks;
 use crate::SqliteStore;
 use crate::books::Context;
 use crate::error::Result;
-use crate::sql::{self, At, Fixed, Number, tenant_id};
+use crate::sql::{self, At, Fixed, tenant_id};
+use crate::tenants::status;
 use crate::writer::{Durability, Outcome};
 
 #[async_trait]
 impl Marks for SqliteStore {
-    async fn forget_marks(&self, limit: usize) -> tenantry_domain::error::Result<usize> {
+    async fn check_mark(&self, mark: &Mark) -> tenantry_domain::error::Result<()> {
+        let now = self.context.clock.now();
+        self.read(|connection| match status(connection, mark.tenant)? {
+            Some(_) => require_new(connection, mark, now),
+            None => Ok(()),
+        })
+    }
+
+    async fn forget_marks(&self, limit: u32) -> tenantry_domain::error::Result<u32> {
         let now = self.context.clock.now();
         if !self.read(|connection| any_expired(connection, now))? {
             return Ok(0);
@@ -27,26 +36,29 @@ impl Marks for SqliteStore {
                 connection,
                 "DELETE FROM idempotency_marks WHERE rowid IN (
                      SELECT rowid FROM idempotency_marks WHERE expires_at <= ?1 LIMIT ?2)",
-                params![At(now), Number(limit as u64)],
+                params![At(now), limit],
             )?;
-            Ok(Outcome::Done(forgotten))
+            Ok(Outcome::Done(u32::try_from(forgotten).unwrap_or(limit)))
         };
         self.write(Durability::Flushed, work).await
     }
 }
 
-/// Does a change unless it was done before, and leaves its mark if it has one.
+/// Makes a change, or the next part of it, unless it was made before; once it is made, leaves its
+/// mark if it has one.
 pub(crate) fn once<T: 'static>(
     connection: &Connection,
     context: &Context,
     idempotency: Option<&Idempotency>,
-    change: impl FnOnce() -> Result<T>,
-) -> Result<T> {
+    change: impl FnOnce() -> Result<Outcome<T>>,
+) -> Result<Outcome<T>> {
     let Some(idempotency) = idempotency else { return change() };
     let (mark, now) = (idempotency.mark(), context.clock.now());
     require_new(connection, mark, now)?;
     let outcome = change()?;
-    keep(connection, mark, &idempotency.record(&outcome)?, now)?;
+    if let Outcome::Done(value) = &outcome {
+        keep(connection, mark, &idempotency.record(value)?, now)?;
+    }
     Ok(outcome)
 }
 

@@ -16,15 +16,21 @@ struct Migration {
 }
 
 const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "initial", sql: include_str!("../migrations/0001_initial.sql") },
     Migration {
-        version: 1,
-        name: "initial",
-        sql: include_str!("../migrations/0001_initial.sql"),
+        version: 2,
+        name: "api_key_rotation",
+        sql: include_str!("../migrations/0002_api_key_rotation.sql"),
     },
     Migration {
         version: 3,
+        name: "erasure_and_purge",
+        sql: include_str!("../migrations/0003_erasure_and_purge.sql"),
+    },
+    Migration {
+        version: 4,
         name: "idempotency",
-        sql: include_str!("../migrations/0003_idempotency.sql"),
+        sql: include_str!("../migrations/0004_idempotency.sql"),
     },
 ];
 
@@ -52,7 +58,7 @@ pub(crate) fn migrate(
     let unapplied = MIGRATIONS.iter().filter(|migration| migration.version > applied);
     unapplied
         .map(|migration| {
-            apply(connection, migration, context).map_err(|fault| unreadable(path, &fault))?;
+            apply(connection, migration, context).map_err(|fault| fault.while_opening(path))?;
             Ok(format!("{:04}_{}", migration.version, migration.name))
         })
         .collect()
@@ -73,7 +79,7 @@ pub(crate) fn require_newest(
 
 /// Reads a database's version and refuses one that this Tenantry cannot use.
 fn check(connection: &Connection, path: &str) -> std::result::Result<u32, OpenError> {
-    let applied = applied(connection).map_err(|fault| unreadable(path, &fault))?;
+    let applied = applied(connection).map_err(|fault| fault.while_opening(path))?;
     for (version, checksum) in &applied {
         let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
         match known {
@@ -122,7 +128,7 @@ fn applied(connection: &Connection) -> Result<Vec<(u32, String)>> {
 
 fn apply(connection: &Connection, migration: &Migration, context: &Context) -> Result<()> {
     connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
-    let result = (|| {
+    let result: Result<()> = (|| {
         if migration.version == 1 {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             connection.execute_batch(
@@ -147,10 +153,9 @@ fn apply(connection: &Connection, migration: &Migration, context: &Context) -> R
         }
         Ok(())
     })();
-    connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    let result = result.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    if result.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
     result
-}
-
-fn unreadable(path: &str, fault: &Fault) -> OpenError {
-    OpenError::Corrupt { path: path.to_owned(), cause: fault.0.to_string() }
 }

@@ -1,25 +1,31 @@
 //! Connections that read, each with its own prepared statements.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
+use tenantry_domain::error::Error;
+use tokio::sync::Semaphore;
 
 use crate::connect::Database;
-use crate::error::Result;
+use crate::error::{Fault, Result};
 
 /// Idle connections kept; more are opened when more reads run at once.
 const IDLE: usize = 16;
+/// Long reads that run at once; others wait their turn, so that many of them take neither all the
+/// memory nor all the processors.
+const LONG: usize = 8;
 
 /// A pool of reading connections.
 #[derive(Debug)]
 pub(crate) struct Readers {
     database: Database,
     idle: Mutex<Vec<Connection>>,
+    long: Semaphore,
 }
 
 impl Readers {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database, idle: Mutex::new(Vec::with_capacity(IDLE)) }
+        Self { database, idle: Mutex::new(Vec::with_capacity(IDLE)), long: Semaphore::new(LONG) }
     }
 
     /// Runs `read` on one snapshot.
@@ -38,6 +44,18 @@ impl Readers {
             }
         }
         result
+    }
+
+    /// Runs a read that may take long on one snapshot, away from the threads that answer others.
+    pub(crate) async fn long<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _turn = self.long.acquire().await.map_err(|error| Fault(Error::internal(error)))?;
+        let readers = Arc::clone(self);
+        tokio::task::spawn_blocking(move || readers.snapshot(read))
+            .await
+            .map_err(|error| Fault(Error::internal(error)))?
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

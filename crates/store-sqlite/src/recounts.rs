@@ -6,15 +6,14 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::Entry;
-use tenantry_domain::usage::Bytes;
 use tenantry_store::{Pair, Recount, Recounts};
 
 use crate::SqliteStore;
 use crate::audit;
-use crate::books::read_head;
+use crate::books::{head_columns, read_head};
 use crate::error::Result;
+use crate::purge;
 use crate::sql::{self, At, Id, Number, blob, count_columns, tenant_id};
-use crate::usage;
 
 #[async_trait]
 impl Recounts for SqliteStore {
@@ -58,15 +57,13 @@ fn recount(connection: &Connection, tenant: TenantId) -> Result<Option<Recount>>
         |row| row.get(0),
     )?;
     let Some(deleted) = deleted else { return Ok(None) };
-    let sql = concat!(
-        "SELECT seq, hash, at, last_activity_at, ",
-        count_columns!(),
-        " FROM ledger_heads WHERE tenant_id = ?1"
-    );
+    let sql = concat!("SELECT ", head_columns!(), " FROM ledger_heads WHERE tenant_id = ?1");
     let head = sql::one(connection, sql, params![tenant_id(tenant)], read_head)?;
     let sum = |sql| sum(connection, sql, tenant);
     Ok(Some(Recount {
         deleted,
+        purge_due: purge::is_due(connection, tenant)?,
+        remains: if deleted { purge::remains(connection, tenant)? } else { 0 },
         head,
         rows: rows(connection, tenant, head.at)?,
         expiries: Pair {
@@ -78,12 +75,12 @@ fn recount(connection: &Connection, tenant: TenantId) -> Result<Option<Recount>>
             books: sum("SELECT coalesce(sum(calls), 0) FROM usage_months WHERE tenant_id = ?1")?,
             counted: sum("SELECT coalesce(sum(calls), 0) FROM usage_hours WHERE tenant_id = ?1")?,
         },
-        storage: (
-            usage::storage(connection, tenant)?,
-            Bytes::new(sum(
+        storage: Pair {
+            books: sum("SELECT coalesce(sum(bytes), 0) FROM storage_totals WHERE tenant_id = ?1")?,
+            counted: sum(
                 "SELECT coalesce(sum(bytes), 0) FROM storage_sources WHERE tenant_id = ?1",
-            )?),
-        ),
+            )?,
+        },
     }))
 }
 

@@ -53,6 +53,14 @@ impl Statistician for SqliteStore {
     }
 }
 
+/// Refuses a change whose bearer may no longer make it.
+pub(crate) fn confirm(connection: &Connection, access: &TenantAccess) -> Result<()> {
+    match access.probe() {
+        None => Ok(()),
+        Some(probe) => Ok(access.confirm(&caller_state(connection, &probe)?)?),
+    }
+}
+
 fn caller_state(connection: &Connection, probe: &CallerProbe) -> Result<CallerState> {
     let tenant = tenants::status(connection, probe.tenant)?;
     let user = match probe.user {

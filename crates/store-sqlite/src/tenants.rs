@@ -21,10 +21,12 @@ use crate::books::{Books, Context, Deed};
 use crate::error::Result;
 use crate::list::{List, search_key};
 use crate::marks::once;
+use crate::purge;
 use crate::sql::{
     self, At, Id, Json, Number, Value, Word, blob, instant, json, json_text, number, tenant_id,
     text,
 };
+use crate::statistician::confirm;
 
 use crate::writer::{Durability, Outcome};
 
@@ -48,8 +50,10 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         let (context, access) = (self.context.clone(), access.tenant(new.id));
         let work = move |connection: &Connection| {
-            let create = || create(connection, &context, &access, new.clone());
-            once(connection, &context, access.idempotency(), create).map(Outcome::Done)
+            confirm(connection, &access)?;
+            once(connection, &context, access.idempotency(), || {
+                create(connection, &context, &access, new.clone()).map(Outcome::Done)
+            })
         };
         self.write(Durability::Flushed, work).await
     }
@@ -126,6 +130,7 @@ impl Tenants for SqliteStore {
                     "DELETE FROM expiries WHERE tenant_id = ?1",
                     params![tenant_id(tenant.id)],
                 )?;
+                purge::schedule(books.connection, tenant.id)?;
             } else {
                 tenant.status = status;
                 tenant.updated_at = books.at;

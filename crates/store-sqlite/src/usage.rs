@@ -6,13 +6,16 @@ use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::{Hour, Month, Timestamp};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::stats::Heartbeat;
-use tenantry_domain::usage::{Bytes, Call, CallCount, UsageEvent, UsageOutcome, UsageReport};
+use tenantry_domain::usage::{
+    Bytes, Call, CallCount, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport,
+};
 use tenantry_store::Usage;
 
 use crate::SqliteStore;
 use crate::error::Result;
 use crate::sql::{self, At, Number, tenant_id};
-use crate::tenants::require;
+use crate::statistician::confirm;
+use crate::tenants::{self, require};
 use crate::writer::{Durability, Outcome};
 
 /// The rows of what other services report.
@@ -24,7 +27,12 @@ const METERED: i64 = 1;
 impl Usage for SqliteStore {
     async fn count_calls(&self, calls: Vec<CallCount>) -> tenantry_domain::error::Result<()> {
         let work = move |connection: &Connection| {
-            calls.iter().try_for_each(|calls| count(connection, calls))?;
+            for calls in &calls {
+                // A tenant may be gone since; then so are its numbers, and nothing is to come back.
+                if tenants::status(connection, calls.tenant)?.is_some() {
+                    count(connection, calls)?;
+                }
+            }
             Ok(Outcome::Done(()))
         };
         self.write(Durability::Handed, work).await
@@ -35,22 +43,31 @@ impl Usage for SqliteStore {
         access: &TenantAccess,
         events: Vec<UsageEvent>,
     ) -> tenantry_domain::error::Result<Vec<UsageOutcome>> {
-        let (context, tenant) = (self.context.clone(), access.tenant());
+        let (context, bearer) = (self.context.clone(), access.clone());
         let work = move |connection: &Connection| {
+            let tenant = bearer.tenant();
             require(connection, tenant)?;
+            confirm(connection, &bearer)?;
             let now = context.clock.now();
             let outcomes: Result<_> =
                 events.iter().map(|event| report(connection, tenant, event, now)).collect();
+            if let Some(call) = bearer.call() {
+                count(connection, &single(call))?;
+            }
             Ok(Outcome::Done(outcomes?))
         };
-        self.write(Durability::Flushed, work).await
+        let outcomes = self.write(Durability::Flushed, work).await?;
+        if let Some(call) = access.call() {
+            call.mark_counted();
+        }
+        Ok(outcomes)
     }
 }
 
 /// One call, as a number of calls.
 pub(crate) fn single(call: &Call) -> CallCount {
     CallCount {
-        tenant: call.tenant,
+        tenant: call.tenant(),
         calls: 1,
         last_call: call.received,
         last_activity: call.activity.then_some(call.received),
@@ -106,33 +123,56 @@ fn report(
     event: &UsageEvent,
     now: Timestamp,
 ) -> Result<UsageOutcome> {
-    let marked = sql::execute(
+    let marked = sql::optional(
         connection,
-        "INSERT INTO usage_events (tenant_id, source, event_id, received_at)
-         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id, source, event_id) DO NOTHING",
-        params![tenant_id(tenant), event.source, event.id, At(now)],
+        "SELECT 1 FROM usage_events WHERE tenant_id = ?1 AND source = ?2 AND event_id = ?3",
+        params![tenant_id(tenant), event.source, event.id],
+        |_| Ok(()),
     )?;
-    if marked == 0 {
+    if marked.is_some() {
         return Ok(UsageOutcome::Duplicate);
     }
-    match event.report {
-        UsageReport::Calls(calls) => add(connection, tenant, REPORTED, event.time, calls)?,
+    let fits = match event.report {
+        UsageReport::Calls(calls) => report_calls(connection, tenant, event.time, calls)?,
         UsageReport::Storage(bytes) => {
-            set_storage(connection, tenant, &event.source, bytes, event.time)?;
+            report_storage(connection, tenant, &event.source, bytes, event.time)?
         }
+    };
+    if !fits {
+        return Ok(UsageOutcome::TooMuch);
     }
+    sql::execute(
+        connection,
+        "INSERT INTO usage_events (tenant_id, source, event_id, received_at)
+         VALUES (?1, ?2, ?3, ?4)",
+        params![tenant_id(tenant), event.source, event.id, At(now)],
+    )?;
     Ok(UsageOutcome::Counted)
 }
 
+/// Adds calls to the month of an instant, unless there would be more than can be kept.
+fn report_calls(
+    connection: &Connection,
+    tenant: TenantId,
+    at: Timestamp,
+    more: u64,
+) -> Result<bool> {
+    let fits = calls(connection, tenant, Month::of(at))?.saturating_add(more) <= MAX_REPORTED;
+    if fits {
+        add(connection, tenant, REPORTED, at, more)?;
+    }
+    Ok(fits)
+}
+
 /// Notes what a source holds now, unless it has said something later already, and moves the
-/// tenant's total by the difference.
-fn set_storage(
+/// tenant's total by the difference, unless that would be more than can be kept.
+fn report_storage(
     connection: &Connection,
     tenant: TenantId,
     source: &str,
     bytes: Bytes,
     at: Timestamp,
-) -> Result<()> {
+) -> Result<bool> {
     let before = sql::optional(
         connection,
         "SELECT bytes, reported_at FROM storage_sources WHERE tenant_id = ?1 AND source = ?2",
@@ -140,7 +180,13 @@ fn set_storage(
         |row| Ok((row.get::<_, Number>(0)?.0, row.get::<_, At>(1)?.0)),
     )?;
     if before.is_some_and(|(_, reported_at)| reported_at > at) {
-        return Ok(());
+        return Ok(true);
+    }
+    let others =
+        storage(connection, tenant)?.get().saturating_sub(before.map_or(0, |(bytes, _)| bytes));
+    let total = others.saturating_add(bytes.get());
+    if total > MAX_REPORTED {
+        return Ok(false);
     }
     sql::execute(
         connection,
@@ -150,14 +196,13 @@ fn set_storage(
          DO UPDATE SET bytes = excluded.bytes, reported_at = excluded.reported_at",
         params![tenant_id(tenant), source, Number(bytes.get()), At(at)],
     )?;
-    let before = Number(before.map_or(0, |(bytes, _)| bytes));
     sql::execute(
         connection,
         "INSERT INTO storage_totals (tenant_id, bytes) VALUES (?1, ?2)
-         ON CONFLICT (tenant_id) DO UPDATE SET bytes = storage_totals.bytes + ?2 - ?3",
-        params![tenant_id(tenant), Number(bytes.get()), before],
+         ON CONFLICT (tenant_id) DO UPDATE SET bytes = excluded.bytes",
+        params![tenant_id(tenant), Number(total)],
     )?;
-    Ok(())
+    Ok(true)
 }
 
 /// The newest counted call of a tenant, and the newest that is activity.

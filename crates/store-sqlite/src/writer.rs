@@ -62,7 +62,7 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> bool {
-        self.result = match in_savepoint(connection, &mut self.work) {
+        self.result = match in_savepoint(connection, || (self.work)(connection)) {
             Ok(Outcome::Again) => None,
             Ok(Outcome::Done(value)) => Some(Ok(value)),
             Err(fault) => Some(Err(fault)),
@@ -71,12 +71,11 @@ where
     }
 
     fn answer(self: Box<Self>, committed: std::result::Result<(), Error>) {
-        let result = match (self.result, committed) {
-            // Its own failure says more than the group's.
-            (Some(Err(fault)), _) => Err(fault),
-            (_, Err(error)) => Err(Fault(error)),
-            (Some(Ok(value)), Ok(())) => Ok(value),
-            (None, Ok(())) => Err(Fault(Error::internal("a job was answered before it was done"))),
+        let result = match (committed, self.result) {
+            // Also for one that failed by itself: what it was judged by may not have happened.
+            (Err(error), _) => Err(Fault(error)),
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(Fault(Error::internal("a job was answered before it was done"))),
         };
         // Nobody listens if the caller has gone away; the work is done all the same.
         let _ = self.caller.send(result);
@@ -84,20 +83,31 @@ where
 }
 
 /// Runs work so that a failure undoes what it did and nothing else of its group.
-fn in_savepoint<T>(
+pub(crate) fn in_savepoint<T>(
     connection: &Connection,
-    work: &mut impl FnMut(&Connection) -> Result<Outcome<T>>,
-) -> Result<Outcome<T>> {
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let result = catch_unwind(AssertUnwindSafe(|| work(connection)))
+    let result = catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Fault(Error::internal("a write panicked"))));
-    if result.is_err() && !connection.is_autocommit() {
+    let ended = end_savepoint(connection, result.is_ok());
+    if ended.is_err() && !connection.is_autocommit() {
+        // Half of the work could be left: rather nothing of the whole group than that.
+        connection.execute_batch("ROLLBACK")?;
+    }
+    result.and_then(|value| ended.map(|()| value))
+}
+
+fn end_savepoint(connection: &Connection, keep: bool) -> Result<()> {
+    // A failing disk can have ended the transaction, and the savepoint with it.
+    if connection.is_autocommit() {
+        return Ok(());
+    }
+    if !keep {
         connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
     }
-    if !connection.is_autocommit() {
-        connection.prepare_cached("RELEASE job")?.execute([])?;
-    }
-    result
+    connection.prepare_cached("RELEASE job")?.execute([])?;
+    Ok(())
 }
 
 /// Hands work to the writer's thread.

@@ -14,11 +14,14 @@
 //! mark. Of a thing that is there already, a change asks [`TenantAccess::check_match`] first.
 //!
 //! A store reads the clock it was made with, under the lock of the tenant that it changes, so that
-//! the order of a ledger's entries is the order of their instants.
+//! the order of a ledger's entries is the order of their instants. It takes no step back that the
+//! clock takes: what it has shown once stays shown.
 
 use async_trait::async_trait;
 use tenantry_domain::access::{CallerProbe, CallerState, Guarded, PlatformAccess, TenantAccess};
-use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, NewApiKey};
+use tenantry_domain::api_key::{
+    ApiKey, ApiKeyFilter, NewApiKey, PresentedKey, RotatedApiKey, Rotation, SecretHash,
+};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{
@@ -26,6 +29,7 @@ use tenantry_domain::credential::{
 };
 use tenantry_domain::error::Result;
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
+use tenantry_domain::idempotency::Mark;
 use tenantry_domain::ledger::{Action, Entry, Head};
 use tenantry_domain::oauth_client::{
     NewOauthClient, OauthClient, OauthClientFilter, OauthClientPatch,
@@ -34,12 +38,17 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
-use tenantry_domain::usage::{Bytes, CallCount, UsageEvent, UsageOutcome};
-use tenantry_domain::user::{NewUser, User, UserFilter, UserPatch};
+use tenantry_domain::usage::{CallCount, UsageEvent, UsageOutcome};
+use tenantry_domain::user::{
+    Collision, Erased, Identity, NewUser, User, UserFilter, UserPatch, Warned,
+};
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod purge;
 pub mod verify;
+
+pub use crate::purge::{Purge, Purged};
 
 /// A database, as the use cases see it.
 pub trait Store:
@@ -55,6 +64,7 @@ pub trait Store:
     + Expiries
     + Marks
     + Recounts
+    + Purge
 {
 }
 
@@ -71,6 +81,7 @@ impl<T> Store for T where
         + Expiries
         + Marks
         + Recounts
+        + Purge
 {
 }
 
@@ -164,10 +175,33 @@ pub trait Users: Send + Sync {
         access: &TenantAccess,
         id: UserId,
         patch: UserPatch,
-    ) -> Result<User>;
+    ) -> Result<Warned<User>>;
 
     /// Removes a user; answers what it was.
-    async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<User>;
+    async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<Warned<User>>;
+
+    /// Which of these have what a user of the tenant has already, in their order.
+    async fn taken(
+        &self,
+        access: &TenantAccess,
+        identities: Vec<Identity>,
+    ) -> Result<Vec<Collision>>;
+
+    /// Makes many users, as one entry of the ledger; or none of them, and answers which collide
+    /// with a user that is there or with one before them.
+    async fn import_users(
+        &self,
+        access: &TenantAccess,
+        users: Vec<NewUser>,
+    ) -> Result<Vec<Collision>>;
+
+    /// Removes a user, if it is still there, and everything personal that the tenant's ledger
+    /// tells of it: the details of entries about it, and who it is in entries by it. An entry
+    /// says so, unless there was nothing left to remove.
+    ///
+    /// [`Missing::User`](tenantry_domain::error::Missing) if the tenant never had such a user;
+    /// a super admin can also have removed what it tells of a user of the platform's tenant.
+    async fn erase_user(&self, access: &TenantAccess, id: UserId) -> Result<Warned<Erased>>;
 }
 
 /// API keys.
@@ -187,9 +221,29 @@ pub trait ApiKeys: Send + Sync {
         page: PageRequest,
     ) -> Result<Page<ApiKey>>;
 
-    /// Revokes an API key, for good.
+    /// Revokes an API key, with every secret it has, for good.
     /// [`Conflict::AlreadyRevoked`](tenantry_domain::error::Conflict) the second time.
     async fn revoke_api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKey>;
+
+    /// Gives an API key a new secret. The one before stays good for the grace that is asked for,
+    /// and one that was in its own grace already ends now.
+    /// [`Conflict::AlreadyRevoked`](tenantry_domain::error::Conflict) and
+    /// [`Conflict::ApiKeyExpired`](tenantry_domain::error::Conflict) for a key that is over.
+    async fn rotate_api_key(
+        &self,
+        access: &TenantAccess,
+        id: ApiKeyId,
+        rotation: Rotation,
+    ) -> Result<RotatedApiKey>;
+
+    /// What a secret belongs to, whether it is still good or not; `None` if it is no key's, or if
+    /// there is no such tenant (any more). It takes no authority: who asks knows the secret, and
+    /// what may be told of it is for the caller to judge.
+    async fn presented_api_key(
+        &self,
+        tenant: TenantId,
+        secret_hash: SecretHash,
+    ) -> Result<Option<PresentedKey>>;
 }
 
 /// OAuth clients.
@@ -349,7 +403,7 @@ pub struct Settled {
 /// Time as a writer.
 #[async_trait]
 pub trait Expiries: Send + Sync {
-    /// Appends entries for what has expired, at most this many. Reads are exact without it; it
+    /// Appends entries for what has expired, at most this many instants of it. Reads are exact without it; it
     /// keeps them, and the next change of each tenant, cheap.
     async fn settle(&self, limit: usize) -> Result<Settled>;
 }
@@ -357,16 +411,24 @@ pub trait Expiries: Send + Sync {
 /// Marks of requests that may be repeated.
 #[async_trait]
 pub trait Marks: Send + Sync {
+    /// Fails as a change with this mark would fail now because of the mark, if it would: so that a
+    /// repetition need not be prepared in vain. The change itself looks again.
+    async fn check_mark(&self, mark: &Mark) -> Result<()>;
+
     /// Removes marks that have had their 24 hours, and the answers with them; at most this many.
     /// Answers how many.
-    async fn forget_marks(&self, limit: usize) -> Result<usize>;
+    async fn forget_marks(&self, limit: u32) -> Result<u32>;
 }
 
 /// Everything of a tenant counted anew, beside what the books say. All of it is one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recount {
-    /// Whether the tenant was deleted: then its rows may be gone, and only its ledger counts.
+    /// Whether the tenant was deleted: then its rows are purged, and only its ledger counts.
     pub deleted: bool,
+    /// Whether the store knows that there may be rows of it to purge.
+    pub purge_due: bool,
+    /// Rows of whatever kind that are left of a deleted tenant.
+    pub remains: u64,
     /// The ledger's newest state.
     pub head: Head,
     /// The counts, from the rows, at the instant of the head.
@@ -378,7 +440,7 @@ pub struct Recount {
     /// Calls: the sum of the months, and the sum of the hours.
     pub calls: Pair,
     /// Bytes: the total that is kept, and the sum over the sources.
-    pub storage: (Bytes, Bytes),
+    pub storage: Pair,
 }
 
 /// A number in the books, and the same number counted anew.

@@ -3,26 +3,26 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tenantry_domain::access::{
-    Caller, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role, TenantAccess,
-};
 use tenantry_domain::clock::{Clock, Month, Timestamp};
 use tenantry_domain::error::Result;
 use tenantry_domain::id::TenantId;
-use tenantry_domain::ledger::ActorKind;
-use tenantry_domain::tenant::{Governance, NewTenant, Subscription, TenantStatus};
 use tenantry_domain::usage::Bytes;
 use tenantry_service::Service;
+
+use life::Life;
 
 mod life;
 mod sample;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use sample::{ACME, TENANTS};
+pub(crate) use sample::ACME;
+
+/// How many steps a load takes.
+pub(crate) const STEPS: u64 = sample::TENANTS * Chapter::ALL.len() as u64;
 
 /// A clock that is moved by hand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DemoClock(AtomicI64);
 
 impl Clock for DemoClock {
@@ -32,6 +32,11 @@ impl Clock for DemoClock {
 }
 
 impl DemoClock {
+    /// A clock that shows when the sample of `now` begins.
+    pub(crate) fn before(now: Timestamp) -> Self {
+        Self(AtomicI64::new(Era::before(now).start.as_millis()))
+    }
+
     fn set(&self, at: Timestamp) {
         self.0.store(at.as_millis(), Ordering::Relaxed);
     }
@@ -62,23 +67,64 @@ impl Era {
     }
 }
 
-/// Loads the sample as it is at `now`; `loaded` is called after each tenant.
+/// What happens to every tenant at one time.
+#[derive(Debug, Clone, Copy)]
+enum Chapter {
+    Founding,
+    SignUp,
+    Equipment,
+    Clients,
+    Farewells,
+    LastSignOfLife,
+    Reports,
+}
+
+impl Chapter {
+    /// All of them, in their order.
+    const ALL: [Self; 7] = [
+        Self::Founding,
+        Self::SignUp,
+        Self::Equipment,
+        Self::Clients,
+        Self::Farewells,
+        Self::LastSignOfLife,
+        Self::Reports,
+    ];
+
+    /// When it happens.
+    fn begins(self, era: Era) -> Timestamp {
+        match self {
+            Self::Founding => era.start,
+            Self::SignUp => era.at(50),
+            Self::Equipment => era.at(200),
+            Self::Clients => era.at(400),
+            Self::Farewells => era.at(700),
+            Self::LastSignOfLife => era.end,
+            // A month that is minutes old has its calls already, and none is reported ahead of
+            // its time.
+            Self::Reports => era.end.max(era.this_month),
+        }
+    }
+}
+
+/// Loads the sample as it is at `now`, chapter by chapter, since time does not step back; `done` is
+/// called [`STEPS`] times.
 pub(crate) async fn load(
     service: &Service,
     clock: &DemoClock,
     now: Timestamp,
-    mut loaded: impl FnMut(),
+    mut done: impl FnMut(),
 ) -> Result<()> {
     let era = Era::before(now);
-    for plan in sample::plans() {
-        clock.set(era.start);
-        let access = found(service, &plan).await?;
-        life::live(service, clock, &access, &plan, era).await?;
-        if plan.suspended {
-            let operator = platform().tenant(access.tenant());
-            service.govern_tenant(&operator, Governance::Suspend).await?;
+    let plans = sample::plans();
+    let lives: Result<Vec<_>> = plans.iter().map(|plan| Life::new(service, plan, era)).collect();
+    let mut lives = lives?;
+    for chapter in Chapter::ALL {
+        clock.set(chapter.begins(era));
+        for life in &mut lives {
+            life.live(chapter).await?;
+            done();
         }
-        loaded();
     }
     Ok(())
 }
@@ -127,38 +173,4 @@ struct ApiKeys {
 struct Clients {
     active: u64,
     disabled: u64,
-}
-
-fn platform() -> PlatformAccess {
-    PlatformAccess::local(ActorKind::CommandLine, "tenantry demo")
-}
-
-/// Makes the tenant; answers the authority of one of its own operators, or of the platform's if
-/// none of its own ever does anything.
-async fn found(service: &Service, plan: &Plan) -> Result<TenantAccess> {
-    let new = NewTenant {
-        id: plan.id,
-        name: life::name(plan.name)?,
-        display_name: None,
-        server_url: None,
-        realm_name: None,
-        settings: serde_json::Map::new(),
-        subscription: Subscription {
-            plan: Some(plan.subscription.to_owned()),
-            users_limit: None,
-            expires_at: None,
-        },
-        storage_quota: plan.storage_quota,
-    };
-    service.create_tenant(&platform(), new).await?;
-    if !plan.active {
-        return Ok(platform().tenant(plan.id));
-    }
-    let principal = Principal {
-        tenant: plan.id,
-        kind: PrincipalKind::Operator("demo".into()),
-        role: Role::TenantAdmin,
-    };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: None };
-    Caller::admit(&principal, &state, None, None)?.authorize(plan.id, plan.id, Permission::Write)
 }

@@ -1,26 +1,26 @@
 //! When to stop.
 
-/// Returns when the process is asked to stop: SIGTERM, or Ctrl-C.
-pub(crate) async fn requested() {
-    let interrupted = async {
-        // Without a handler there, the system's own stops the process.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+use std::io;
+
+/// Listens from now on; the future is done once the process is asked to stop: SIGTERM, or Ctrl-C.
+#[cfg(unix)]
+pub(crate) fn listen() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
         }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
+    })
+}
+
+/// Listens from now on; the future is done once the process is asked to stop: Ctrl-C.
+#[cfg(windows)]
+pub(crate) fn listen() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupted = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupted.recv().await;
+    })
 }

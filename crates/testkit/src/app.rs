@@ -6,11 +6,12 @@ use tenantry_domain::access::{PlatformAccess, Role, TenantAccess};
 use tenantry_domain::clock::Clock as _;
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::ActorKind;
+use tenantry_domain::scope::Scopes;
 use tenantry_domain::tenant::{NewTenant, Subscription};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{User, UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
-use tenantry_service::{Service, UserDraft, Wiring};
+use tenantry_service::{ApiKeyDraft, IssuedApiKey, Service, UserDraft, Wiring};
 use tenantry_store::conformance::{ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
 use tenantry_store_sqlite::SqliteStore;
@@ -65,6 +66,12 @@ impl Bearer {
     }
 }
 
+/// Runs SQL on the database of a data directory, behind the back of whoever uses it.
+pub fn tamper(directory: &std::path::Path, sql: &str) {
+    let file = directory.join("tenantry.db");
+    rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+}
+
 impl TestApp {
     /// Starts a server with nothing in it but the platform's own tenant.
     pub async fn start() -> Self {
@@ -109,8 +116,7 @@ impl TestApp {
 
     /// Runs SQL on the database behind the server's back.
     pub fn tamper(&self, sql: &str) {
-        let file = self.directory.path().join("tenantry.db");
-        rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+        tamper(self.directory(), sql);
     }
 
     /// A token that is valid for an hour.
@@ -168,6 +174,17 @@ impl TestApp {
         self.service.create_user(&Self::access(tenant), draft).await.unwrap()
     }
 
+    /// Makes an API key that may do nothing.
+    pub async fn api_key(&self, tenant: TenantId, name: &str) -> IssuedApiKey {
+        let draft = ApiKeyDraft {
+            name: Name::parse(name).unwrap(),
+            scopes: Scopes::default(),
+            expires_at: None,
+            ip_allowlist: Vec::new(),
+        };
+        self.service.create_api_key(&Self::access(tenant), draft).await.unwrap()
+    }
+
     /// Authority over a tenant, for what a test sets up without HTTP.
     pub fn access(tenant: TenantId) -> TenantAccess {
         TenantAccess::local(tenant, ActorKind::System, "test")
@@ -192,6 +209,16 @@ impl TestApp {
         self.assert_exact().await;
         drop(self.stop);
         self.stopped.await.unwrap().unwrap();
+    }
+
+    /// Stops the server as [`TestApp::stop`] does and closes its store; answers the data
+    /// directory, for tests that look at what is left on disk.
+    pub async fn close(self) -> tempfile::TempDir {
+        self.assert_exact().await;
+        drop(self.stop);
+        self.stopped.await.unwrap().unwrap();
+        assert!(Arc::into_inner(self.service).is_some(), "something still uses the store");
+        self.directory
     }
 
     /// The present instant, by the server's clock.

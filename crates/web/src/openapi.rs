@@ -8,8 +8,12 @@ use utoipa::openapi::{
     ResponseBuilder, Type,
 };
 
+use crate::api::api_keys::RotationBody;
 use crate::error::{Code, Failure};
 use crate::router::documented;
+use terms::Terms;
+
+mod terms;
 
 /// Who may call an operation: `public`, `super_admin`, or `tenant` (an administrator of the
 /// tenant in question, or a super admin).
@@ -29,10 +33,11 @@ const BEARER: &str = "bearer";
         (name = "Statistics", description = "What a tenant has and uses, exactly and now."),
         (name = "Tenants", description = "Customers of the platform."),
         (name = "Users", description = "People of a tenant."),
+        (name = "API keys", description = "With which machines call."),
         (name = "Audit log", description = "What happened, and the counts after it."),
         (name = "Server", description = "The server itself; without a token."),
     ),
-    components(schemas(Failure<'_>)),
+    components(schemas(Failure<'_>, RotationBody)),
 )]
 struct Preamble;
 
@@ -53,20 +58,22 @@ fn document() -> OpenApi {
     let components = document.components.get_or_insert_default();
     add_common_parts(components);
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
-            complete(path, operation);
+        for (method, operation) in operations(item) {
+            complete(method, path, operation);
         }
     }
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let PathItem { get, post, patch, delete, .. } = item;
-    [get, post, patch, delete].into_iter().flatten()
+    [("get", get), ("post", post), ("patch", patch), ("delete", delete)]
+        .into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 /// Adds what follows from who may call the operation and from what it takes.
-fn complete(path: &str, operation: &mut Operation) {
+fn complete(method: &str, path: &str, operation: &mut Operation) {
     let access = operation.extensions.as_ref().and_then(|extensions| extensions.get(ACCESS));
     if access.is_none_or(|access| access == "public") {
         return;
@@ -78,7 +85,8 @@ fn complete(path: &str, operation: &mut Operation) {
     let in_path = [("{tenantId}", "tenantId"), ("{id}", "id")]
         .into_iter()
         .filter_map(|(place, name)| path.contains(place).then_some(name));
-    let in_headers = HEADERS.iter().map(|header| header.name);
+    let terms = terms::of(method, path, operation);
+    let in_headers = HEADERS.iter().map(|header| header.name).chain(terms.parameter());
     let common = in_path
         .chain(in_headers)
         .map(|name| RefOr::Ref(Ref::new(format!("#/components/parameters/{name}"))));
@@ -90,12 +98,14 @@ fn complete(path: &str, operation: &mut Operation) {
             When::Always => true,
             When::TenantNamed => names_a_tenant,
             When::BodyTaken => takes_a_body,
+            When::StateNamed => terms == Terms::Changes,
         };
         if possible {
             let response = RefOr::Ref(Ref::from_response_name(failure.name));
             operation.responses.responses.insert(failure.status.to_owned(), response);
         }
     }
+    terms.complete(operation);
 }
 
 fn add_common_parts(components: &mut Components) {
@@ -109,7 +119,7 @@ fn add_common_parts(components: &mut Components) {
         let response = RefOr::T(failure.response());
         components.responses.insert(failure.name.to_owned(), response);
     }
-    for header in HEADERS {
+    for header in HEADERS.iter().chain(terms::HEADERS) {
         components.parameters.insert(header.name.to_owned(), RefOr::T(header.parameter()));
     }
     for (name, description) in [("tenantId", "The tenant."), ("id", "The thing within the tenant.")]
@@ -196,6 +206,8 @@ enum When {
     TenantNamed,
     /// Those with a body.
     BodyTaken,
+    /// Those that a caller can make depend on the state of a thing.
+    StateNamed,
 }
 
 const FAILURES: &[CommonFailure] = &[
@@ -204,6 +216,7 @@ const FAILURES: &[CommonFailure] = &[
     CommonFailure { name: "Forbidden", status: "403", when: When::Always },
     CommonFailure { name: "NotFound", status: "404", when: When::TenantNamed },
     CommonFailure { name: "NotAcceptable", status: "406", when: When::Always },
+    CommonFailure { name: "PreconditionFailed", status: "412", when: When::StateNamed },
     CommonFailure { name: "PayloadTooLarge", status: "413", when: When::BodyTaken },
     CommonFailure { name: "UnsupportedMediaType", status: "415", when: When::BodyTaken },
     CommonFailure { name: "UnprocessableEntity", status: "422", when: When::Always },
@@ -245,7 +258,7 @@ mod tests {
         let mut document = document();
         let mut names = Vec::new();
         for (path, item) in &mut document.paths.paths {
-            for operation in operations(item) {
+            for (_, operation) in operations(item) {
                 let extensions = operation.extensions.as_ref().expect(path);
                 let access = extensions[ACCESS].as_str().unwrap();
                 assert!(["public", "super_admin", "tenant"].contains(&access), "{path}: {access}");

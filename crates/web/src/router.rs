@@ -10,7 +10,7 @@ use tenantry_service::Service;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{audit_logs, health, meta, statistics, tenants, users};
+use crate::api::{api_keys, audit_logs, health, meta, statistics, tenants, user_imports, users};
 use crate::app::{App, AppState};
 use crate::config::WebConfig;
 use crate::error::ApiError;
@@ -32,13 +32,14 @@ pub fn router(service: Arc<Service>, config: WebConfig) -> Router {
         openapi: openapi::openapi_json().into(),
     });
     let with = |state: &App| Arc::clone(state);
-    // The layer that is added last is the outermost.
+    // The layer that is added last is the outermost. The time limit is inside the gate: a request that
+    // took too long is not counted.
     routes
         .route("/metrics", get(meta::metrics))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
-        .layer(axum::middleware::from_fn_with_state(with(&state), gate::gate))
         .layer(axum::middleware::from_fn_with_state(with(&state), limits::time_limit))
+        .layer(axum::middleware::from_fn_with_state(with(&state), gate::gate))
         .layer(limits::catch_panics())
         .layer(axum::middleware::from_fn_with_state(with(&state), observe::observe))
         .with_state(state)
@@ -54,7 +55,12 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(tenants::activate))
         .routes(routes!(users::create, users::list))
         .routes(routes!(users::read, users::update, users::delete))
-        .routes(routes!(audit_logs::list));
+        .routes(routes!(user_imports::import))
+        .routes(routes!(audit_logs::list))
+        .routes(routes!(api_keys::create, api_keys::list))
+        .routes(routes!(api_keys::read, api_keys::revoke))
+        .routes(routes!(api_keys::rotate))
+        .routes(routes!(api_keys::validate));
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

@@ -2,6 +2,7 @@
 
 use tenantry_domain::counts::Counts;
 use tenantry_domain::ledger::{Action, ActorKind, Entry};
+use tenantry_domain::user::PasswordHash;
 use tenantry_domain::user::{UserPatch, UserStatus};
 
 use super::builders::{OPERATOR, own, super_admin, system};
@@ -34,7 +35,7 @@ pub async fn an_entry_says_what_happened(f: &Fixture) {
 pub async fn no_secret_is_in_the_ledger(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let mut user = f.new_user("ann@example.com");
-    user.password_hash = Some("$argon2id$hush".to_owned());
+    user.password_hash = Some(PasswordHash("$argon2id$hush".to_owned()));
     let user = f.store.create_user(&system(tenant), user).await.unwrap();
     f.store.delete_user(&system(tenant), user.id).await.unwrap();
     f.api_key(tenant, None).await;

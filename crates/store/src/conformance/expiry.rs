@@ -208,3 +208,17 @@ pub async fn settling_is_bounded(f: &Fixture) {
     f.clock.set(start.plus_millis(1_000));
     assert_eq!(settle(2).await, Settled { entries: 1, next_due: None });
 }
+
+/// What expires at one instant is settled as a whole, whatever the limit.
+pub async fn an_instant_is_settled_as_a_whole(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let due = f.in_millis(10);
+    f.api_key(tenant, Some(due)).await;
+    f.credential(tenant, Some(due)).await;
+    f.credential(tenant, Some(f.in_millis(11))).await;
+    f.clock.advance(100);
+    let settled = f.store.settle(1).await.unwrap();
+    assert_eq!(settled.entries, 2);
+    super::harness::assert_exact(f).await;
+    assert_eq!(f.store.settle(1).await.unwrap().entries, 1);
+}

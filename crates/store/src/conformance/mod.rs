@@ -23,19 +23,23 @@ macro_rules! assert_fault {
 
 pub mod api_keys;
 pub mod audit_log;
+pub mod authority;
 pub mod builders;
 pub mod calls;
 pub mod concurrency;
 pub mod credentials;
+pub mod erasure;
 pub mod expiry;
 mod harness;
 pub mod history;
+pub mod imports;
 pub mod installation;
 pub mod isolation;
 pub mod lists;
 mod model;
 pub mod oauth_clients;
 mod properties;
+pub mod purge;
 pub mod reports;
 mod steps;
 pub mod tenants;
@@ -65,6 +69,13 @@ macro_rules! conformance_suite {
                 a_key_can_be_made_expired
                 an_expired_key_can_be_revoked
                 a_revoked_key_does_not_expire
+                a_secret_leads_to_its_key
+                a_secret_is_good_until_its_key_expires
+                a_rotation_replaces_the_secret
+                an_old_secret_lives_to_the_end_of_its_grace
+                another_rotation_ends_the_grace_before
+                revoking_ends_every_secret
+                what_is_over_is_not_rotated
             }
             audit_log {
                 an_entry_says_what_happened
@@ -72,6 +83,11 @@ macro_rules! conformance_suite {
                 a_note_moves_no_count
                 entries_are_found
                 the_ledger_is_read_from_any_place
+            }
+            authority {
+                a_change_after_the_authority_was_taken_back_does_not_happen
+                a_change_after_the_tenant_was_suspended_does_not_happen
+                nobody_lays_hands_on_somebody_more_powerful
             }
             calls {
                 calls_add_up
@@ -99,6 +115,16 @@ macro_rules! conformance_suite {
                 a_patch_that_changes_nothing_leaves_no_trace
                 the_wrong_integration_finds_nothing
             }
+            erasure {
+                a_person_is_erased_everywhere
+                a_deleted_person_is_erased
+                a_stranger_is_not_erased
+                a_person_can_erase_themselves
+                a_platform_user_is_erased_by_the_platform
+                a_long_history_is_erased
+                who_is_gone_changes_nothing
+                the_last_active_admin_is_warned_about
+            }
             expiry {
                 a_credential_expires_at_its_very_instant
                 a_change_settles_what_is_due
@@ -109,12 +135,19 @@ macro_rules! conformance_suite {
                 a_credential_can_be_made_expired
                 a_thousand_at_once_are_one_entry
                 settling_is_bounded
+                an_instant_is_settled_as_a_whole
             }
             history {
                 the_past_is_as_it_was_seen
                 the_past_does_not_change
                 a_clock_that_steps_back_takes_nothing_back
                 a_month_does_not_come_back
+            }
+            imports {
+                an_import_is_one_entry
+                an_import_of_nobody_leaves_no_trace
+                one_collision_keeps_all_out
+                what_is_taken_is_known
             }
             installation {
                 a_store_answers
@@ -138,6 +171,11 @@ macro_rules! conformance_suite {
                 a_public_client_has_no_secret
                 a_patch_that_changes_nothing_leaves_no_trace
             }
+            purge {
+                who_is_there_is_left_alone
+                rows_go_in_small_steps
+                nothing_comes_back
+            }
             reports {
                 a_repeat_is_counted_once
                 calls_count_in_the_month_of_the_event
@@ -146,6 +184,7 @@ macro_rules! conformance_suite {
                 the_later_report_stands
                 a_suspended_tenant_is_still_metered
                 a_report_is_a_call_too
+                more_than_can_be_kept_is_refused
             }
             tenants {
                 the_platform_is_there
@@ -189,15 +228,19 @@ mod tests {
         for (file, source) in [
             ("api_keys", include_str!("api_keys.rs")),
             ("audit_log", include_str!("audit_log.rs")),
+            ("authority", include_str!("authority.rs")),
             ("calls", include_str!("calls.rs")),
             ("concurrency", include_str!("concurrency.rs")),
             ("credentials", include_str!("credentials.rs")),
+            ("erasure", include_str!("erasure.rs")),
             ("expiry", include_str!("expiry.rs")),
             ("history", include_str!("history.rs")),
+            ("imports", include_str!("imports.rs")),
             ("installation", include_str!("installation.rs")),
             ("isolation", include_str!("isolation.rs")),
             ("lists", include_str!("lists.rs")),
             ("oauth_clients", include_str!("oauth_clients.rs")),
+            ("purge", include_str!("purge.rs")),
             ("reports", include_str!("reports.rs")),
             ("tenants", include_str!("tenants.rs")),
             ("users", include_str!("users.rs")),

@@ -1,6 +1,8 @@
 //! What a store must hold, in the simplest form there is: lists that are counted anew each time.
 //! Nothing here uses `domain::counts`, which the stores use.
 
+use std::cell::Cell;
+
 use tenantry_domain::clock::{Month, Timestamp};
 use tenantry_domain::counts::Counts;
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
@@ -17,6 +19,7 @@ pub(super) struct Key {
     pub(super) id: ApiKeyId,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) revoked: bool,
+    pub(super) rotations: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +78,8 @@ pub(super) struct Tenant {
     /// When calls were received, and how many.
     pub(super) calls: Vec<(Timestamp, u64)>,
     pub(super) last_activity: Option<Timestamp>,
+    /// The latest that the clock has shown.
+    latest: Cell<Timestamp>,
 }
 
 impl Tenant {
@@ -86,13 +91,15 @@ impl Tenant {
             head: (1, at),
             calls: Vec::new(),
             last_activity: None,
+            latest: Cell::new(at),
         }
     }
 
     /// The instant at which the tenant is read or changed.
     pub(super) fn now(&self, clock: Timestamp) -> Timestamp {
         let newest_call = self.calls.iter().map(|(at, _)| *at).max();
-        clock.max(self.head.1).max(newest_call.unwrap_or(Timestamp::MIN))
+        self.latest.set(self.latest.get().max(clock));
+        self.latest.get().max(self.head.1).max(newest_call.unwrap_or(Timestamp::MIN))
     }
 
     /// What there was at an instant.

@@ -3,8 +3,8 @@
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::tenant::Governance;
-use tenantry_domain::usage::UsageOutcome::{Counted, Duplicate};
-use tenantry_domain::usage::{Bytes, UsageEvent, UsageOutcome, UsageReport};
+use tenantry_domain::usage::UsageOutcome::{Counted, Duplicate, TooMuch};
+use tenantry_domain::usage::{Bytes, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport};
 
 use super::builders::{instant, own, system};
 use super::harness::Fixture;
@@ -138,4 +138,23 @@ pub async fn a_report_is_a_call_too(f: &Fixture) {
     f.store.report_usage(&own(tenant, Some(&call)), events).await.unwrap();
     let calls = 5 + u64::from(call.is_counted());
     assert_eq!(f.statistics(tenant).await.calls_this_month, calls);
+}
+
+/// A number that could not be shown exactly is not kept; what comes beside it is.
+pub async fn more_than_can_be_kept_is_refused(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let events = [
+        ("gateway", "1", served(MAX_REPORTED)),
+        ("gateway", "2", served(1)),
+        ("disk", "1", stored(MAX_REPORTED)),
+        ("tape", "1", stored(1)),
+        ("disk", "2", stored(7)),
+        ("tape", "1", stored(1)),
+    ]
+    .map(|(source, id, report)| event(source, id, f.now(), report));
+    let outcomes = f.store.report_usage(&system(tenant), events.into()).await.unwrap();
+    assert_eq!(outcomes, [Counted, TooMuch, Counted, TooMuch, Counted, Counted]);
+    let statistics = f.statistics(tenant).await;
+    assert_eq!(statistics.calls_this_month, MAX_REPORTED);
+    assert_eq!(statistics.storage_used, Bytes::new(8));
 }

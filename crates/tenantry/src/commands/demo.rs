@@ -60,11 +60,12 @@ fn curl(url: &str, token: &str) -> String {
 /// nothing that looks like one.
 async fn load(settings: &Settings, directory: &Path) -> Result<()> {
     let _mark = claim(directory)?;
-    let clock = Arc::new(demo::DemoClock::default());
+    let now = SystemClock.now();
+    let clock = Arc::new(demo::DemoClock::before(now));
     let service: Service =
         installation::serve(settings, directory, Arc::clone(&clock) as _).await?;
-    let bar = progress::bar(demo::TENANTS, "loading the sample");
-    demo::load(&service, &clock, SystemClock.now(), || bar.inc(1)).await?;
+    let bar = progress::bar(demo::STEPS, "loading the sample");
+    demo::load(&service, &clock, now, || bar.inc(1)).await?;
     bar.finish_and_clear();
     service.meter().close().await;
     drop(service);

@@ -39,10 +39,12 @@ pub(crate) async fn serve(
     let url = format!("http://{}", listener.local_addr()?);
     let service = Arc::new(service);
     let settler = tokio::spawn(settler::run(Arc::clone(service.store()), Arc::new(SystemClock)));
+    // Whoever reads the line may ask to stop at once.
+    let stop = shutdown::listen().context("cannot listen for signals")?;
     print(&format!("tenantry listening on {url}\n"))?;
     ready(&url)?;
     let web = settings.web(flags);
-    let served = tenantry_web::serve(listener, service, web, shutdown::requested()).await;
+    let served = tenantry_web::serve(listener, service, web, stop).await;
     settler.abort();
     tracing::info!("stopped");
     served.context("the server failed")

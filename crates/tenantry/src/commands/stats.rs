@@ -20,7 +20,7 @@ pub(crate) async fn run(settings: &Settings, tenant: TenantId, json: bool) -> Re
         bail!("there is no tenant {tenant}");
     };
     if json {
-        print(&tenantry_web::statistics_json(&statistics))
+        print(&format!("{}\n", tenantry_web::statistics_json(&statistics)))
     } else {
         print(&for_people(&statistics))
     }

@@ -62,10 +62,13 @@ fn for_people(reports: &[Report], drifted: usize) -> String {
     let flaws = reports
         .iter()
         .flat_map(|report| report.flaws.iter().map(|flaw| format!("{}: {flaw}\n", report.tenant)));
-    let total = reports.len();
+    let total = match reports.len() {
+        1 => "1 tenant".to_owned(),
+        total => format!("{total} tenants"),
+    };
     let conclusion = match drifted {
-        0 => format!("\n{total} tenants recounted, all exact\n"),
-        _ => format!("\n{total} tenants recounted, {drifted} with drift\n"),
+        0 => format!("\n{total} recounted, all exact\n"),
+        _ => format!("\n{total} recounted, {drifted} with drift\n"),
     };
     std::iter::once(table::render(&rows)).chain(flaws).chain([conclusion]).collect()
 }

@@ -1,55 +1,95 @@
 //! What happens to a tenant of the sample between last month and now.
 
-use tenantry_domain::access::TenantAccess;
+use tenantry_domain::access::{
+    Caller, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role, TenantAccess,
+};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::{AuthType, IntegrationId, SecretPart};
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::id::TenantId;
+use tenantry_domain::ledger::ActorKind;
 use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType, OauthClientPatch};
 use tenantry_domain::scope::Scopes;
+use tenantry_domain::tenant::{Governance, NewTenant, Subscription, TenantStatus};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::usage::{Bytes, UsageEvent, UsageReport};
 use tenantry_domain::user::{User, UserPatch, UserRoles, UserStatus};
 use tenantry_security::secret::SecretText;
 use tenantry_service::{ApiKeyDraft, CredentialDraft, OauthClientDraft, Service, UserDraft};
 
-use super::{DemoClock, Era, Plan};
+use super::sample::person;
+use super::{Chapter, Era, Plan};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Lets the tenant live through the era; its last sign of life is at the era's end.
-pub(super) async fn live(
-    service: &Service,
-    clock: &DemoClock,
-    access: &TenantAccess,
-    plan: &Plan,
-    era: Era,
-) -> Result<()> {
-    let life = Life { service, access, plan };
-    clock.set(era.at(50));
-    let users = life.sign_up().await?;
-    clock.set(era.at(200));
-    life.keep_credentials(era).await?;
-    life.make_api_keys(era).await?;
-    clock.set(era.at(400));
-    life.register_clients().await?;
-    clock.set(era.at(700));
-    life.say_goodbye(&users).await?;
-    clock.set(era.end);
-    life.rename_somebody(&users).await?;
-    // A month that is minutes old has its calls already, and none is reported ahead of its time.
-    clock.set(era.end.max(era.this_month));
-    life.report_calls("last", era.start, era.this_month, plan.calls_last_month).await?;
-    life.report_calls("this", era.this_month, era.end, plan.calls_this_month).await?;
-    life.report_storage(era.end).await
-}
-
-struct Life<'a> {
+/// The life of one tenant.
+pub(super) struct Life<'a> {
     service: &'a Service,
-    access: &'a TenantAccess,
     plan: &'a Plan,
+    era: Era,
+    /// Of one of its own operators, or of the platform's if none of its own ever does anything.
+    access: TenantAccess,
+    users: Vec<User>,
 }
 
-impl Life<'_> {
+impl<'a> Life<'a> {
+    /// A life that has not begun.
+    pub(super) fn new(service: &'a Service, plan: &'a Plan, era: Era) -> Result<Self> {
+        let access = if plan.active { operator(plan.id)? } else { platform().tenant(plan.id) };
+        Ok(Self { service, plan, era, access, users: Vec::new() })
+    }
+
+    /// Lives through a chapter.
+    pub(super) async fn live(&mut self, chapter: Chapter) -> Result<()> {
+        match chapter {
+            Chapter::Founding => self.found().await,
+            Chapter::SignUp => {
+                self.users = self.sign_up().await?;
+                Ok(())
+            }
+            Chapter::Equipment => {
+                self.keep_credentials().await?;
+                self.make_api_keys().await
+            }
+            Chapter::Clients => self.register_clients().await,
+            Chapter::Farewells => self.say_goodbye().await,
+            Chapter::LastSignOfLife => self.rename_somebody().await,
+            Chapter::Reports => {
+                let Era { start, this_month, end } = self.era;
+                self.report_calls("last", start, this_month, self.plan.calls_last_month).await?;
+                self.report_calls("this", this_month, end, self.plan.calls_this_month).await?;
+                self.report_storage(end).await?;
+                self.suspend().await
+            }
+        }
+    }
+
+    async fn found(&self) -> Result<()> {
+        let new = NewTenant {
+            id: self.plan.id,
+            name: name(self.plan.name)?,
+            display_name: None,
+            server_url: None,
+            realm_name: None,
+            settings: serde_json::Map::new(),
+            subscription: Subscription {
+                plan: Some(self.plan.subscription.to_owned()),
+                users_limit: None,
+                expires_at: None,
+            },
+            storage_quota: self.plan.storage_quota,
+        };
+        self.service.create_tenant(&platform(), new).await.map(drop)
+    }
+
+    async fn suspend(&self) -> Result<()> {
+        if self.plan.suspended {
+            let access = platform().tenant(self.plan.id);
+            self.service.govern_tenant(&access, Governance::Suspend).await?;
+        }
+        Ok(())
+    }
+
     /// Everybody signs up as an active user; two more than will stay.
     async fn sign_up(&self) -> Result<Vec<User>> {
         let users = self.plan.users;
@@ -68,43 +108,44 @@ impl Life<'_> {
                 roles: UserRoles { tenant_admin: number < users.admins, member: true },
                 password: None,
             };
-            made.push(self.service.create_user(self.access, draft).await?);
+            made.push(self.service.create_user(&self.access, draft).await?);
         }
         Ok(made)
     }
 
     /// Some are locked out, disabled or asked to come back, and two leave.
-    async fn say_goodbye(&self, users: &[User]) -> Result<()> {
+    async fn say_goodbye(&self) -> Result<()> {
         let statuses = [UserStatus::Disabled, UserStatus::Locked, UserStatus::Invited];
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let (gone, staying) = (users.iter().rev().take(2), users.iter().rev().skip(2));
+        let newest = || self.users.iter().rev();
+        let (gone, staying) = (newest().take(2), newest().skip(2));
         for user in gone {
-            self.service.delete_user(self.access, user.id).await?;
+            self.service.delete_user(&self.access, user.id).await?;
         }
         let inactive = staying.take(count(self.plan.users.inactive));
         for (user, status) in inactive.zip(statuses.into_iter().cycle()) {
             let patch = UserPatch { status: Some(status), ..UserPatch::default() };
-            self.service.update_user(self.access, user.id, patch).await?;
+            self.service.update_user(&self.access, user.id, patch).await?;
         }
         Ok(())
     }
 
     /// The newest sign of life.
-    async fn rename_somebody(&self, users: &[User]) -> Result<()> {
-        let Some(user) = users.first() else { return Ok(()) };
+    async fn rename_somebody(&self) -> Result<()> {
+        let Some(user) = self.users.first() else { return Ok(()) };
         let name = name("Ada Byron")?;
         let patch =
             UserPatch { name: tenantry_domain::patch::Patch::Set(name), ..UserPatch::default() };
-        self.service.update_user(self.access, user.id, patch).await.map(drop)
+        self.service.update_user(&self.access, user.id, patch).await.map(drop)
     }
 
-    async fn keep_credentials(&self, era: Era) -> Result<()> {
+    async fn keep_credentials(&self) -> Result<()> {
         let credentials = self.plan.credentials;
         for number in 0..credentials.active + credentials.expired {
             let expires_at = if number < credentials.expired {
-                Some(expiry(era, number))
+                Some(expiry(self.era, number))
             } else if number.is_multiple_of(2) {
-                Some(era.end.plus_millis(365 * DAY_MS))
+                Some(self.era.end.plus_millis(365 * DAY_MS))
             } else {
                 None
             };
@@ -126,23 +167,23 @@ impl Life<'_> {
                 expires_at,
                 secret: vec![(SecretPart::ApiKey, SecretText::new(format!("sample-{number}")))],
             };
-            self.service.create_credential(self.access, draft).await?;
+            self.service.create_credential(&self.access, draft).await?;
         }
         Ok(())
     }
 
-    async fn make_api_keys(&self, era: Era) -> Result<()> {
+    async fn make_api_keys(&self) -> Result<()> {
         let keys = self.plan.api_keys;
         for number in 0..keys.active + keys.expired + keys.revoked {
             let draft = ApiKeyDraft {
                 name: name(&format!("integration {number}"))?,
                 scopes: Scopes::parse(["stats:read", "users:read"]).map_err(Error::internal)?,
-                expires_at: (number < keys.expired).then(|| expiry(era, number)),
+                expires_at: (number < keys.expired).then(|| expiry(self.era, number)),
                 ip_allowlist: Vec::new(),
             };
-            let issued = self.service.create_api_key(self.access, draft).await?;
+            let issued = self.service.create_api_key(&self.access, draft).await?;
             if number >= keys.active + keys.expired {
-                self.service.revoke_api_key(self.access, issued.api_key.id).await?;
+                self.service.revoke_api_key(&self.access, issued.api_key.id).await?;
             }
         }
         Ok(())
@@ -160,13 +201,13 @@ impl Life<'_> {
                 allowed_origins: Vec::new(),
                 ip_allowlist: Vec::new(),
             };
-            let issued = self.service.create_oauth_client(self.access, draft).await?;
+            let issued = self.service.create_oauth_client(&self.access, draft).await?;
             if number >= clients.active {
                 let patch = OauthClientPatch {
                     status: Some(ClientStatus::Disabled),
                     ..OauthClientPatch::default()
                 };
-                self.service.update_oauth_client(self.access, issued.client.id, patch).await?;
+                self.service.update_oauth_client(&self.access, issued.client.id, patch).await?;
             }
         }
         Ok(())
@@ -194,7 +235,7 @@ impl Life<'_> {
                 report: UsageReport::Calls(calls / REPORTS + rest),
             }
         });
-        self.service.report_usage(self.access, events.collect()).await.map(drop)
+        self.service.report_usage(&self.access, events.collect()).await.map(drop)
     }
 
     /// Two services hold its data.
@@ -208,8 +249,20 @@ impl Life<'_> {
                 time: at,
                 report: UsageReport::Storage(Bytes::new(bytes)),
             });
-        self.service.report_usage(self.access, events.into()).await.map(drop)
+        self.service.report_usage(&self.access, events.into()).await.map(drop)
     }
+}
+
+fn platform() -> PlatformAccess {
+    PlatformAccess::local(ActorKind::CommandLine, "tenantry demo")
+}
+
+/// Authority of an operator of the tenant.
+fn operator(tenant: TenantId) -> Result<TenantAccess> {
+    let principal =
+        Principal { tenant, kind: PrincipalKind::Operator("demo".into()), role: Role::TenantAdmin };
+    let state = CallerState { tenant: Some(TenantStatus::Active), user: None };
+    Caller::admit(&principal, &state, None, None)?.authorize(tenant, tenant, Permission::Write)
 }
 
 /// An instant after everything was made and before the era's end.
@@ -218,23 +271,6 @@ fn expiry(era: Era, number: u64) -> Timestamp {
 }
 
 /// A name of the sample.
-pub(super) fn name(text: &str) -> Result<Name> {
+fn name(text: &str) -> Result<Name> {
     Name::parse(text).map_err(Error::internal)
-}
-
-/// First and last names, each pair another person for a long while.
-fn person(number: u64) -> (&'static str, &'static str) {
-    const FIRST: [&str; 16] = [
-        "Ada", "Bruno", "Chidi", "Dalia", "Emre", "Freya", "Gita", "Hugo", "Ines", "Jonas",
-        "Kaori", "Liam", "Mara", "Nadia", "Omar", "Priya",
-    ];
-    const LAST: [&str; 11] = [
-        "Abara", "Berg", "Castro", "Dahl", "Eriksen", "Fontaine", "Gupta", "Haddad", "Ito",
-        "Jansen", "Kowalski",
-    ];
-    let pick = |names: &[&'static str], number: u64| {
-        let place = usize::try_from(number).unwrap_or_default() % names.len();
-        names.get(place).copied().unwrap_or("Alex")
-    };
-    (pick(&FIRST, number), pick(&LAST, number))
 }

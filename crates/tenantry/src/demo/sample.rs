@@ -11,7 +11,7 @@ pub(crate) const ACME: TenantId =
     TenantId::from_uuid(Uuid::from_u128(0x3fa8_5f64_5717_4562_b3fc_2c96_3f66_afa6));
 
 /// How many tenants there are.
-pub(crate) const TENANTS: u64 = 1 + OTHERS.len() as u64;
+pub(super) const TENANTS: u64 = 1 + OTHERS.len() as u64;
 
 const OTHERS: [&str; 24] = [
     "Aurora Logistics",
@@ -89,4 +89,21 @@ fn other(number: u64, name: &'static str) -> Plan {
         suspended: number.is_multiple_of(11),
         active: !number.is_multiple_of(7),
     }
+}
+
+/// First and last names, each pair another person for a long while.
+pub(super) fn person(number: u64) -> (&'static str, &'static str) {
+    const FIRST: [&str; 16] = [
+        "Ada", "Bruno", "Chidi", "Dalia", "Emre", "Freya", "Gita", "Hugo", "Ines", "Jonas",
+        "Kaori", "Liam", "Mara", "Nadia", "Omar", "Priya",
+    ];
+    const LAST: [&str; 11] = [
+        "Abara", "Berg", "Castro", "Dahl", "Eriksen", "Fontaine", "Gupta", "Haddad", "Ito",
+        "Jansen", "Kowalski",
+    ];
+    let pick = |names: &[&'static str], number: u64| {
+        let place = usize::try_from(number).unwrap_or_default() % names.len();
+        names.get(place).copied().unwrap_or("Alex")
+    };
+    (pick(&FIRST, number), pick(&LAST, number))
 }

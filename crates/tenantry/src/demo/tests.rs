@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tenantry_domain::access::{CallerProbe, TenantAccess};
+use tenantry_domain::ledger::ActorKind;
 use tenantry_domain::stats::Statistics;
 use tenantry_security::master_key::MasterKey;
 use tenantry_service::Wiring;
@@ -16,7 +17,7 @@ use super::*;
 async fn assert_true_at(now: &str) {
     let now: Timestamp = now.parse().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(DemoClock::default());
+    let clock = Arc::new(DemoClock::before(now));
     let entropy = Arc::new(SeededEntropy::default());
     let store =
         SqliteStore::serve(directory.path(), Arc::clone(&clock) as _, Arc::clone(&entropy) as _);
@@ -28,14 +29,23 @@ async fn assert_true_at(now: &str) {
         issuer: "tenantry".to_owned(),
     };
     let service = Service::start(wiring).await.unwrap();
-    let mut tenants = 0;
-    load(&service, &clock, now, || tenants += 1).await.unwrap();
-    assert!(clock.now() <= now, "the sample knows what comes after {now}");
+    let (mut steps, mut before) = (0, clock.now());
+    let step = || {
+        steps += 1;
+        let at = clock.now();
+        assert!(before <= at && at <= now, "after {before} comes {at}, before {now}");
+        before = at;
+    };
+    load(&service, &clock, now, step).await.unwrap();
+    assert_eq!(steps, STEPS);
+
+    // The platform is no older than its tenants.
+    let platform = TenantAccess::local(TenantId::PLATFORM, ActorKind::System, "test");
+    let platform = service.tenant(&platform).await.unwrap();
+    assert_eq!(platform.created_at, Era::before(now).start);
 
     clock.set(now);
-    let plans = sample::plans();
-    assert_eq!((tenants, plans.len() as u64), (TENANTS, TENANTS));
-    for plan in plans {
+    for plan in sample::plans() {
         assert_as_planned(&statistics(&service, plan.id).await, &plan, now);
         let report = verify(&**service.store(), plan.id).await.unwrap().unwrap();
         assert!(report.flaws.is_empty(), "{}: {:#?}", plan.name, report.flaws);

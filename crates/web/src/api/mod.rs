@@ -1,6 +1,8 @@
 //! One file per resource: what it looks like in JSON, and thin handlers.
 
+pub(crate) mod api_keys;
 pub(crate) mod audit_logs;
+pub(crate) mod change;
 mod counts;
 pub(crate) mod health;
 mod lists;
@@ -9,6 +11,7 @@ mod numbers;
 pub(crate) mod schemas;
 pub(crate) mod statistics;
 pub(crate) mod tenants;
+pub(crate) mod user_imports;
 pub(crate) mod users;
 
 use axum::response::Response;

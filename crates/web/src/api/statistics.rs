@@ -155,7 +155,7 @@ pub(crate) async fn tenant_statistics(
     scope: TenantScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let TenantScope { gated, acting_in, target } = &scope;
+    let TenantScope { gated, acting_in, target, .. } = &scope;
     let statistics =
         app.service.statistics(&gated.principal, gated.ip, *acting_in, *target).await?;
     Query::none(query.as_deref())?;

@@ -18,11 +18,12 @@ use tenantry_domain::tenant::{
 use tenantry_domain::text::Name;
 use utoipa::{IntoParams, ToSchema};
 
+use super::change::Change;
 use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::numbers::ExactMegabytes;
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
-use crate::envelope::{Success, created, ok};
+use crate::envelope::{Success, created, ok, tagged, unless_known};
 use crate::error::{ApiError, Failure};
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, count, string};
@@ -259,9 +260,12 @@ pub(crate) async fn create(
     Query::none(query.as_deref())?;
     let body = body.read(&app, Media::Json).await?;
     let new = read_new(body, || app.service.new_tenant_id())?;
-    let tenant = app.service.create_tenant(&access, new).await?;
-    let location = format!("{API}/admin/tenants/{}", tenant.id);
-    created(&app, "Tenant created successfully", TenantBody::from(&tenant), &location)
+    let change = Change::begin(&app, &scope.terms, access, |at, tenant: &Tenant| {
+        let location = format!("{API}/admin/tenants/{}", tenant.id);
+        let body = TenantBody::from(tenant);
+        tagged(tenant, created(at, "Tenant created successfully", body, &location))
+    })?;
+    change.answer(&app, app.service.create_tenant(&change.access, new)).await
 }
 
 /// List the tenants
@@ -303,7 +307,8 @@ pub(crate) async fn read(
     let access = scope.authorize(&app, Permission::Read).await?;
     let tenant = app.service.tenant(&access).await?;
     Query::none(query.as_deref())?;
-    ok(&app, "Tenant retrieved successfully", TenantBody::from(&tenant))
+    let answer = ok(&app, "Tenant retrieved successfully", TenantBody::from(&tenant));
+    unless_known(&scope.terms, &tenant, answer)
 }
 
 /// Change a tenant
@@ -332,7 +337,7 @@ pub(crate) async fn update(
     };
     let patch = unless_missing(said.await, app.service.tenant(&access)).await?;
     let tenant = app.service.update_tenant(&access, patch).await?;
-    ok(&app, "Tenant updated successfully", TenantBody::from(&tenant))
+    tagged(&tenant, ok(&app, "Tenant updated successfully", TenantBody::from(&tenant)))
 }
 
 /// Delete a tenant
@@ -387,6 +392,9 @@ async fn govern(
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Govern).await?;
     unless_missing(Query::none(query.as_deref()), app.service.tenant(&access)).await?;
-    let tenant = app.service.govern_tenant(&access, act).await?;
-    ok(&app, done, TenantBody::from(&tenant))
+    let change = Change::begin(&app, &scope.terms, access, move |at, tenant: &Tenant| {
+        let answer = ok(at, done, TenantBody::from(tenant));
+        if act == Governance::Delete { answer } else { tagged(tenant, answer) }
+    })?;
+    change.answer(&app, app.service.govern_tenant(&change.access, act)).await
 }

@@ -1,8 +1,9 @@
 //! A JSON body that is read when the caller has been found to be allowed to send it.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -10,6 +11,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tenantry_domain::error::Error;
 
 use super::members::Members;
+use super::terms::{IDEMPOTENCY_KEY, Keyed};
 use crate::app::{App, AppState};
 use crate::error::ApiError;
 
@@ -17,6 +19,7 @@ use crate::error::ApiError;
 #[derive(Debug)]
 pub(crate) struct JsonBody {
     headers: HeaderMap,
+    keyed: Option<Arc<Keyed>>,
     body: Body,
 }
 
@@ -24,8 +27,9 @@ impl FromRequest<App> for JsonBody {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, Infallible> {
-        let (parts, body) = request.into_parts();
-        Ok(Self { headers: parts.headers, body })
+        let (mut parts, body) = request.into_parts();
+        let keyed = Keyed::of(&mut parts);
+        Ok(Self { headers: parts.headers, keyed, body })
     }
 }
 
@@ -63,11 +67,34 @@ impl JsonBody {
         }
         let limit = app.config.body_limit;
         let bytes = collect(&self.headers, self.body, limit).await?;
-        Ok(Members::parse(bytes)?)
+        let Some(keyed) = self.keyed else { return Ok(Members::parse(bytes)?) };
+        keyed.note_body(&bytes);
+        let mut members = Members::parse(bytes)?;
+        if let Err(problem) = &keyed.key {
+            members.problem(IDEMPOTENCY_KEY, &problem.to_string());
+        }
+        Ok(members)
+    }
+
+    /// Reads it as a JSON object, which has no members if there is no body.
+    pub(crate) async fn read_if_any(
+        self,
+        app: &AppState,
+        media: Media,
+    ) -> Result<Members, ApiError> {
+        if self.body.is_end_stream() {
+            return Ok(Members::parse(Bytes::from_static(b"{}"))?);
+        }
+        self.read(app, media).await
     }
 }
 
-async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Reads a body of at most this many bytes.
+pub(super) async fn collect(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: usize| announced > limit) {
@@ -81,15 +108,21 @@ async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes,
 }
 
 fn is_of(headers: &HeaderMap, media: Media) -> bool {
+    media_type(headers).is_some_and(|kind| media.takes(kind))
+}
+
+/// The one type of a body that is in UTF-8 and not encoded.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let text = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = text.split(';').map(str::trim);
-    let fits = parts.next().is_some_and(|kind| media.takes(kind));
+    let kind = parts.next();
     let utf8 = parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
         !name.eq_ignore_ascii_case("charset")
             || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
-    fits && utf8 && types.next().is_none() && !headers.contains_key(CONTENT_ENCODING)
+    let plain = utf8 && types.next().is_none() && !headers.contains_key(CONTENT_ENCODING);
+    kind.filter(|_| plain)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::usage::Call;
 
 use super::accept::accepts_json;
+use super::terms::Terms;
 use crate::app::{App, AppState};
 use crate::error::ApiError;
 
@@ -62,6 +63,8 @@ impl OptionalFromRequestParts<App> for Gated {
 #[derive(Debug)]
 pub(crate) struct CallerScope {
     gated: Gated,
+    /// The terms on which the request is made.
+    pub(crate) terms: Terms,
     /// The tenant that the header names.
     pub(crate) acting_in: TenantId,
 }
@@ -69,7 +72,17 @@ pub(crate) struct CallerScope {
 impl CallerScope {
     /// Asks the store what the caller is worth now.
     pub(crate) async fn admit(&self, app: &AppState) -> Result<Caller> {
-        self.gated.admit(app).await
+        let caller = self.gated.admit(app).await?;
+        Ok(caller.with_if_match(self.terms.if_match.clone()))
+    }
+
+    /// Authority over the tenant that the header names.
+    pub(crate) async fn authorize(
+        &self,
+        app: &AppState,
+        permission: Permission,
+    ) -> Result<TenantAccess> {
+        self.admit(app).await?.authorize(self.acting_in, self.acting_in, permission)
     }
 
     /// Authority over the platform.
@@ -84,7 +97,7 @@ impl FromRequestParts<App> for CallerScope {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let gated = gated(parts)?;
         match named_in_header(&parts.headers) {
-            Ok(acting_in) => Ok(Self { gated, acting_in }),
+            Ok(acting_in) => Ok(Self { gated, terms: Terms::of(parts), acting_in }),
             Err(error) => Err(admitted(app, Some(gated), error).await),
         }
     }
@@ -94,6 +107,8 @@ impl FromRequestParts<App> for CallerScope {
 #[derive(Debug)]
 pub(crate) struct TenantScope {
     pub(crate) gated: Gated,
+    /// The terms on which the request is made.
+    pub(crate) terms: Terms,
     /// The tenant that the header names.
     pub(crate) acting_in: TenantId,
     /// The tenant that the path names.
@@ -107,7 +122,9 @@ impl TenantScope {
         app: &AppState,
         permission: Permission,
     ) -> Result<TenantAccess> {
-        self.gated.admit(app).await?.authorize(self.acting_in, self.target, permission)
+        let caller = self.gated.admit(app).await?;
+        let caller = caller.with_if_match(self.terms.if_match.clone());
+        caller.authorize(self.acting_in, self.target, permission)
     }
 }
 
@@ -122,7 +139,9 @@ impl FromRequestParts<App> for TenantScope {
             Ok((acting_in, target))
         });
         match named {
-            Ok((acting_in, target)) => Ok(Self { gated, acting_in, target }),
+            Ok((acting_in, target)) => {
+                Ok(Self { gated, terms: Terms::of(parts), acting_in, target })
+            }
             Err(error) => Err(admitted(app, Some(gated), error).await),
         }
     }
@@ -164,7 +183,7 @@ fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
 }
 
 /// An id in the path.
-async fn in_path<T: FromStr>(parts: &mut Parts, name: &str) -> Option<T> {
+pub(crate) async fn in_path<T: FromStr>(parts: &mut Parts, name: &str) -> Option<T> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(param, _)| *param == name)?.1.parse().ok()
 }

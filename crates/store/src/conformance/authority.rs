@@ -1,0 +1,101 @@
+//! Authority that was taken back between the asking and the change.
+
+use tenantry_domain::access::{Caller, Permission, Principal, PrincipalKind, Role, TenantAccess};
+use tenantry_domain::error::{AuthFailure, Denied, Error};
+use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::tenant::Governance;
+use tenantry_domain::usage::{UsageEvent, UsageReport};
+use tenantry_domain::user::{User, UserPatch, UserRoles, UserStatus};
+
+use super::builders::{email, system};
+use super::harness::Fixture;
+
+const ADMIN: UserRoles = UserRoles { tenant_admin: true, member: true };
+
+/// Authority of a user of the tenant, as it is when it asks.
+async fn authority(f: &Fixture, tenant: TenantId, user: UserId, role: Role) -> TenantAccess {
+    let principal = Principal { tenant, kind: PrincipalKind::User(user), role };
+    let state = f.store.caller_state(&principal.probe()).await.unwrap();
+    let caller = Caller::admit(&principal, &state, None, None).unwrap();
+    caller.authorize(tenant, tenant, Permission::Write).unwrap()
+}
+
+async fn admin(f: &Fixture, tenant: TenantId, address: &str) -> User {
+    let mut new = f.new_user(address);
+    new.roles = ADMIN;
+    f.store.create_user(&system(tenant), new).await.unwrap()
+}
+
+/// A change that comes after its bearer was disabled, demoted or removed does not happen.
+pub async fn a_change_after_the_authority_was_taken_back_does_not_happen(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let user = admin(f, tenant, "ann@example.com").await;
+    let access = authority(f, tenant, user.id, Role::TenantAdmin).await;
+    f.store.create_user(&access, f.new_user("first@example.com")).await.unwrap();
+
+    let demoted = UserPatch { roles: Some(UserRoles::default()), ..UserPatch::default() };
+    f.store.update_user(&system(tenant), user.id, demoted).await.unwrap();
+    let before = f.statistics(tenant).await;
+    let create = async |address| f.store.create_user(&access, f.new_user(address)).await;
+    assert_fault!(create("a@example.com").await, Error::Denied(Denied::InsufficientPermissions));
+
+    let disabled = UserPatch {
+        roles: Some(ADMIN),
+        status: Some(UserStatus::Disabled),
+        ..UserPatch::default()
+    };
+    f.store.update_user(&system(tenant), user.id, disabled).await.unwrap();
+    let revoked = Error::Unauthenticated(AuthFailure::Revoked);
+    assert_eq!(create("b@example.com").await, Err(revoked.clone()));
+    f.store.delete_user(&system(tenant), user.id).await.unwrap();
+    assert_eq!(create("c@example.com").await, Err(revoked));
+    assert_eq!(f.statistics(tenant).await.counts.users(), before.counts.users() - 1);
+}
+
+/// Nor does one by a principal of a tenant that was suspended meanwhile. What it reports is taken.
+pub async fn a_change_after_the_tenant_was_suspended_does_not_happen(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let user = admin(f, tenant, "ann@example.com").await;
+    let access = authority(f, tenant, user.id, Role::TenantAdmin).await;
+    let principal =
+        Principal { tenant, kind: PrincipalKind::User(user.id), role: Role::TenantAdmin };
+    f.store.govern_tenant(&system(tenant), Governance::Suspend).await.unwrap();
+    let refused = f.store.create_user(&access, f.new_user("late@example.com")).await;
+    assert_fault!(refused, Error::Denied(Denied::TenantSuspended));
+
+    let state = f.store.caller_state(&principal.probe()).await.unwrap();
+    let caller = Caller::admit(&principal, &state, None, None).unwrap();
+    let reader = caller.authorize(tenant, tenant, Permission::Read).unwrap();
+    let event = UsageEvent {
+        source: "gateway".to_owned(),
+        id: "1".to_owned(),
+        time: f.now(),
+        report: UsageReport::Calls(5),
+    };
+    f.store.report_usage(&reader, vec![event]).await.unwrap();
+    assert_eq!(f.statistics(tenant).await.calls_this_month, 5);
+}
+
+/// Who administers the platform's tenant may be a super admin: somebody who is less neither makes,
+/// changes nor removes one.
+pub async fn nobody_lays_hands_on_somebody_more_powerful(f: &Fixture) {
+    let platform = TenantId::PLATFORM;
+    let operator = admin(f, platform, "root@example.com").await;
+    let lesser = admin(f, platform, "helper@example.com").await;
+    let access = authority(f, platform, lesser.id, Role::TenantAdmin).await;
+    let before = f.entries(platform).await.len();
+    let patch = UserPatch { email: Some(email("mine@example.com")), ..UserPatch::default() };
+    let denied = Denied::InsufficientPermissions;
+    let changed = f.store.update_user(&access, operator.id, patch).await;
+    assert_eq!(changed, Err(Error::Denied(denied)));
+    let removed = f.store.delete_user(&access, operator.id).await;
+    assert_eq!(removed, Err(Error::Denied(denied)));
+    let plain = f.store.create_user(&access, f.new_user("plain@example.com")).await.unwrap();
+    let promotion = UserPatch { roles: Some(ADMIN), ..UserPatch::default() };
+    let promoted = f.store.update_user(&access, plain.id, promotion.clone()).await;
+    assert_eq!(promoted, Err(Error::Denied(denied)));
+    assert_eq!(f.entries(platform).await.len(), before + 1);
+    // A super admin may.
+    let above = authority(f, platform, operator.id, Role::SuperAdmin).await;
+    f.store.update_user(&above, plain.id, promotion).await.unwrap();
+}

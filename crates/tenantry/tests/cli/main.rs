@@ -1,0 +1,16 @@
+//! The real binary: its commands, on real ports and real directories.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
+
+mod commands;
+mod demo;
+mod faults;
+mod readme;
+mod serve;
+mod settings;
+mod support;
