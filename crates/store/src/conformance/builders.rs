@@ -11,6 +11,7 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCredential, Sealed};
 use tenantry_domain::entropy::Entropy;
+use tenantry_domain::etag::IfMatch;
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorKind, Entry};
 use tenantry_domain::oauth_client::{ClientType, GrantType, NewOauthClient, OauthClient};
@@ -49,6 +50,14 @@ pub fn own(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
 /// Authority of a super admin over a tenant, with the call, which counts for the platform.
 pub fn super_admin(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
     caller(TenantId::PLATFORM, Role::SuperAdmin, call)
+        .authorize(tenant, tenant, Permission::Govern)
+        .unwrap()
+}
+
+/// Authority of a super admin over a tenant, for changes of things in this state.
+pub fn if_match(tenant: TenantId, if_match: IfMatch) -> TenantAccess {
+    caller(TenantId::PLATFORM, Role::SuperAdmin, None)
+        .with_if_match(Some(if_match))
         .authorize(tenant, tenant, Permission::Govern)
         .unwrap()
 }

@@ -27,6 +27,7 @@ pub mod authority;
 pub mod builders;
 pub mod calls;
 pub mod concurrency;
+pub mod conditions;
 pub mod credentials;
 pub mod erasure;
 pub mod expiry;
@@ -36,6 +37,7 @@ pub mod imports;
 pub mod installation;
 pub mod isolation;
 pub mod lists;
+pub mod marks;
 mod model;
 pub mod oauth_clients;
 mod properties;
@@ -108,6 +110,11 @@ macro_rules! conformance_suite {
                 what_expires_is_settled_once
                 settling_survives_a_deletion
             }
+            conditions {
+                a_change_meets_the_state_it_means
+                any_state_is_a_state
+                of_two_who_saw_the_same_one_changes_it
+            }
             credentials {
                 each_step_is_counted
                 revealing_leaves_an_entry
@@ -165,6 +172,19 @@ macro_rules! conformance_suite {
                 pages_leave_nothing_out
                 a_cursor_keeps_its_place
                 a_list_holds_one_tenant_alone
+            }
+            marks {
+                a_repetition_gets_the_first_answer
+                another_request_is_refused
+                other_marks_are_other_requests
+                a_mark_lasts_a_day
+                what_fails_leaves_no_mark
+                of_many_at_once_one_takes_effect
+                a_tenant_is_made_once
+                every_kind_of_change_leaves_its_mark
+                a_repetition_counts_no_call
+                a_deleted_tenant_has_no_marks
+                old_marks_are_forgotten
             }
             oauth_clients {
                 each_step_is_counted
@@ -231,6 +251,7 @@ mod tests {
             ("authority", include_str!("authority.rs")),
             ("calls", include_str!("calls.rs")),
             ("concurrency", include_str!("concurrency.rs")),
+            ("conditions", include_str!("conditions.rs")),
             ("credentials", include_str!("credentials.rs")),
             ("erasure", include_str!("erasure.rs")),
             ("expiry", include_str!("expiry.rs")),
@@ -239,6 +260,7 @@ mod tests {
             ("installation", include_str!("installation.rs")),
             ("isolation", include_str!("isolation.rs")),
             ("lists", include_str!("lists.rs")),
+            ("marks", include_str!("marks.rs")),
             ("oauth_clients", include_str!("oauth_clients.rs")),
             ("purge", include_str!("purge.rs")),
             ("reports", include_str!("reports.rs")),
