@@ -24,6 +24,7 @@ const TABLES: &[(&str, &str)] = &[
     ("usage_events", "source, event_id"),
     ("storage_sources", "source"),
     ("storage_totals", "tenant_id"),
+    ("idempotency_marks", "mark_id"),
 ];
 
 #[async_trait]

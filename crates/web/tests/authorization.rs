@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
 use tenantry_security::realm::TokenRequest;
-use tenantry_testkit::{Bearer, TestApp};
+use tenantry_testkit::{Answer, Bearer, Request, TestApp};
 
 /// Who may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,14 +119,114 @@ async fn send(app: &TestApp, (method, path): (&str, &str), caller: Caller) -> u1
         Some(token) => request.bearer(&token),
         None => request,
     };
+    with_body(request, method, path).send().await.status
+}
+
+/// The request with a body that the operation takes.
+fn with_body(request: Request, method: &str, path: &str) -> Request {
     if path.ends_with("/users/import") {
-        return request.body("text/csv", "email\nnew@example.com\n").send().await.status;
+        return request.body("text/csv", "email\nnew@example.com\n");
     }
-    let request = match body(method, path) {
+    match body(method, path) {
         Some(body) => request.json(&body),
         None => request,
-    };
-    request.send().await.status
+    }
+}
+
+/// Asks about one fresh thing of a fresh tenant, again and again, as a super admin.
+struct Asking<'a> {
+    app: &'a TestApp,
+    path: &'static str,
+    filled: String,
+    target: TenantId,
+    token: String,
+}
+
+impl<'a> Asking<'a> {
+    async fn about(app: &'a TestApp, path: &'static str) -> Self {
+        let target = app.tenant("Target").await;
+        let id = thing(app, target, path).await;
+        let filled = path.replace("{tenantId}", &target.to_string()).replace("{id}", &id);
+        Self { app, path, filled, target, token: app.token(Bearer::SUPER_ADMIN) }
+    }
+
+    async fn send(&self, method: &str, (name, value): (&str, &str)) -> Answer {
+        let request = self.app.request(&method.to_uppercase(), &self.filled).bearer(&self.token);
+        let request = request.header("x-tenantid", &self.target.to_string()).header(name, value);
+        with_body(request, method, self.path).send().await
+    }
+}
+
+/// Whether the document says that the operation takes a header.
+fn takes(document: &Value, method: &str, path: &str, header: &str) -> bool {
+    let reference = json!({"$ref": format!("#/components/parameters/{header}")});
+    let parameters = document["paths"][path][method]["parameters"].as_array();
+    parameters.is_some_and(|parameters| parameters.contains(&reference))
+}
+
+#[tokio::test]
+async fn every_request_with_a_key_takes_effect_once() {
+    let app = TestApp::start().await;
+    let document = app.request("GET", "/openapi.json").send().await.expect(200).json();
+    for (method, path, access) in ROWS {
+        let safe = !document["paths"][path][method]["x-tenantry-safe"].is_null();
+        let keyed = *method == "post" && *access != Public && !safe;
+        assert_eq!(takes(&document, method, path, "Idempotency-Key"), keyed, "{method} {path}");
+        if !keyed {
+            continue;
+        }
+        let asking = Asking::about(&app, path).await;
+        let first = asking.send("post", ("idempotency-key", "k")).await;
+        assert!((200..300).contains(&first.status), "{path}: {}", first.text);
+        assert_eq!(first.header("idempotent-replayed"), None, "{path}");
+        let again = asking.send("post", ("idempotency-key", "k")).await;
+        assert_eq!(again.header("idempotent-replayed"), Some("true"), "{path} makes no `Change`");
+        assert_eq!((again.status, &again.text), (first.status, &first.text), "{path}");
+        for header in ["location", "etag"] {
+            assert_eq!(again.header(header), first.header(header), "{path}: {header}");
+            let made = first.status == 201;
+            assert!(!made || first.header(header).is_some(), "{path} answers without {header}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn every_single_thing_has_a_tag_that_changes_with_it() {
+    let app = TestApp::start().await;
+    let document = app.request("GET", "/openapi.json").send().await.expect(200).json();
+    for (method, path, access) in ROWS {
+        let single = path.ends_with('}') && *access != Public;
+        let reads = single && *method == "get";
+        assert_eq!(takes(&document, method, path, "If-None-Match"), reads, "{method} {path}");
+        let changes = single && ["patch", "delete"].contains(method);
+        assert_eq!(takes(&document, method, path, "If-Match"), changes, "{method} {path}");
+        if !reads {
+            continue;
+        }
+        // What has a tag can be changed and removed in the state that the tag names alone.
+        for changing in ["patch", "delete"] {
+            if !ROWS.iter().any(|(method, other, _)| *method == changing && other == path) {
+                continue;
+            }
+            let asking = Asking::about(&app, path).await;
+            let got = asking.send("get", ("accept", "*/*")).await.expect(200);
+            let tag = got.header("etag").unwrap_or_else(|| panic!("{path} has no tag")).to_owned();
+            let same = asking.send("get", ("if-none-match", &tag)).await.expect(304);
+            assert_eq!((same.text.as_str(), same.header("etag")), ("", Some(tag.as_str())));
+            app.clock.advance(10);
+            let refused = asking.send(changing, ("if-match", "\"another\"")).await;
+            assert_eq!(refused.status, 412, "{changing} {path} does not look at the state");
+            assert_eq!(refused.code(), "PRECONDITION_FAILED");
+            let changed = asking.send(changing, ("if-match", &tag)).await.expect(200);
+            if changing == "patch" {
+                assert_ne!(changed.header("etag").unwrap(), tag, "{path}");
+                let got = asking.send("get", ("if-none-match", &tag)).await.expect(200);
+                assert_eq!(got.header("etag"), changed.header("etag"), "{path}");
+            }
+        }
+    }
+    app.stop().await;
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
