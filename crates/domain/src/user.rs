@@ -6,7 +6,7 @@ use crate::access::{Role, TenantAccess};
 use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{Counts, UserFacts};
-use crate::error::{Conflict, Denied, Error};
+use crate::error::{Conflict, Denied, Error, Result};
 use crate::id::{TenantId, UserId};
 use crate::patch::Patch;
 use crate::text::{Email, Name};
@@ -217,11 +217,41 @@ pub struct Warned<T> {
     pub warnings: Vec<Warning>,
 }
 
+/// A change of an external id: a part that is not given stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "each is the field of `ExternalId` of the same name")]
+pub struct ExternalIdPatch {
+    pub realm: Option<String>,
+    pub subject: Option<String>,
+}
+
+impl ExternalIdPatch {
+    /// The external id after the change.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there would be half of one.
+    fn apply(self, before: Option<ExternalId>) -> Result<Option<ExternalId>> {
+        let (realm, subject) = before.map(|it| (it.realm, it.subject)).unzip();
+        match (self.realm.or(realm), self.subject.or(subject)) {
+            (Some(realm), Some(subject)) => Ok(Some(ExternalId { realm, subject })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Error::invalid("externalId.subject", "is required")),
+            (None, Some(_)) => Err(Error::invalid("externalId.realm", "is required")),
+        }
+    }
+}
+
+impl From<ExternalId> for ExternalIdPatch {
+    fn from(id: ExternalId) -> Self {
+        Self { realm: Some(id.realm), subject: Some(id.subject) }
+    }
+}
+
 /// A change of a user.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "each is the field of `User` of the same name")]
 pub struct UserPatch {
-    pub external_id: Patch<ExternalId>,
+    pub external_id: Patch<ExternalIdPatch>,
     pub email: Option<Email>,
     pub name: Patch<Name>,
     pub status: Option<UserStatus>,
@@ -230,9 +260,16 @@ pub struct UserPatch {
 
 impl UserPatch {
     /// The user after the change.
-    pub fn apply(self, before: &User, at: Timestamp) -> User {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there would be half of an external id.
+    pub fn apply(self, before: &User, at: Timestamp) -> Result<User> {
         let mut user = before.clone();
-        self.external_id.apply(&mut user.external_id);
+        user.external_id = match self.external_id {
+            Patch::Keep => user.external_id,
+            Patch::Clear => None,
+            Patch::Set(patch) => patch.apply(user.external_id)?,
+        };
         self.name.apply(&mut user.name);
         user.email = self.email.unwrap_or(user.email);
         user.status = self.status.unwrap_or(user.status);
@@ -240,7 +277,7 @@ impl UserPatch {
         if user != *before {
             user.updated_at = at;
         }
-        user
+        Ok(user)
     }
 }
 

@@ -107,7 +107,7 @@ impl Users for SqliteStore {
             let before = get(books.connection, books.tenant, id)?;
             access.check_match(&before)?;
             before.roles.check_grant(access)?;
-            let after = patch.clone().apply(&before, books.at);
+            let after = patch.clone().apply(&before, books.at)?;
             if after != before {
                 after.roles.check_grant(access)?;
                 require_unique(books, &after)?;

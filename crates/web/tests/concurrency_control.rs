@@ -90,9 +90,8 @@ async fn a_change_is_made_in_the_state_it_means() {
     let lines = [("if-match", "\"other\""), ("if-match", now.as_str())];
     send(&app, "PATCH", &path, &lines, Some(json!({"name": "One"}))).await.expect(200);
 
-    let delete = async |if_match: &str| {
-        send(&app, "DELETE", &path, &[("if-match", if_match)], None).await
-    };
+    let delete =
+        async |if_match: &str| send(&app, "DELETE", &path, &[("if-match", if_match)], None).await;
     delete(&seen).await.expect(412);
     delete(&now).await.expect(200);
     // What is not there is not there, whatever state was meant.

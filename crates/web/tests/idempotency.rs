@@ -123,11 +123,8 @@ async fn a_key_names_one_request_for_a_day() {
     let path = TENANTS;
     let body = json!({"name": "Acme"});
     let root = app.user(TenantId::PLATFORM, "root@example.com", true).await;
-    let bearer = Bearer {
-        tenant: TenantId::PLATFORM,
-        subject: Some(root.id),
-        role: Role::SuperAdmin,
-    };
+    let bearer =
+        Bearer { tenant: TenantId::PLATFORM, subject: Some(root.id), role: Role::SuperAdmin };
     // Its tokens last an hour and it is the same principal with each.
     let send = async || keyed(&app, bearer, path, "k").json(&body).send().await;
     let first = send().await.expect(201);
@@ -210,7 +207,8 @@ async fn a_bad_key_is_named_among_the_bad_fields() {
         let answer = post(&format!("{TENANTS}/{tenant}/suspend")).send().await;
         assert_eq!(fields(answer), ["Idempotency-Key"], "{key}");
     }
-    let twice = keyed(&app, Bearer::SUPER_ADMIN, &users(tenant), "k").header("idempotency-key", "k");
+    let twice =
+        keyed(&app, Bearer::SUPER_ADMIN, &users(tenant), "k").header("idempotency-key", "k");
     assert_eq!(fields(twice.json(&ann()).send().await), ["Idempotency-Key"]);
     assert_eq!(total(&app, tenant).await, 0);
     // Who may not, learns nothing of it; who changes nothing needs none.

@@ -61,7 +61,7 @@ fn bodies_are_read_as_documented() {
     check_members("NewUser", "", users::read_new);
     check_members("ExternalId", "externalId.", users::read_new);
     check_members("UserPatch", "", users::read_patch);
-    check_members("ExternalId", "externalId.", users::read_patch);
+    check_members("ExternalIdPatch", "externalId.", users::read_patch);
     check_members("NewApiKey", "", read_new_api_key);
     check_members("ApiKeyRotation", "", api_keys::read_rotation);
     check_members("PresentedApiKey", "", api_keys::read_presented);
