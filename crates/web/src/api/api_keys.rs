@@ -397,7 +397,7 @@ pub(crate) async fn rotate(
     tag = "API keys",
     request_body(content = PresentedBody),
     responses((status = 200, description = "What it is worth.", body = Success<ValidationBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")), ("x-tenantry-safe" = json!(true)))
+    extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn validate(
     State(app): State<App>,

@@ -9,8 +9,8 @@ use utoipa::openapi::{
 use super::{Header, text};
 use crate::error::Code;
 
-/// The mark of a `POST` that changes nothing and so takes no key.
-const SAFE: &str = "x-tenantry-safe";
+/// Every `POST` that takes no key: it changes nothing, or must leave a trace each time.
+const UNKEYED: &[&str] = &["validateApiKey"];
 
 /// The terms on which an operation can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +59,10 @@ fn key() -> Object {
 
 /// The terms of an operation. What a path ends with an id for is one thing.
 pub(super) fn of(method: &str, path: &str, operation: &Operation) -> Terms {
-    let extensions = operation.extensions.as_ref();
-    let safe = extensions.is_some_and(|extensions| extensions.contains_key(SAFE));
+    let id = operation.operation_id.as_deref();
+    let keyed = id.is_none_or(|id| !UNKEYED.contains(&id));
     match method {
-        "post" if !safe => Terms::Makes,
+        "post" if keyed => Terms::Makes,
         "patch" | "delete" => Terms::Changes,
         "get" if path.ends_with('}') => Terms::Reads,
         _ => Terms::Other,
