@@ -11,6 +11,7 @@ use tenantry_domain::tenant::{NewTenant, Subscription};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{User, UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
+use tenantry_security::secret::SecretText;
 use tenantry_service::{ApiKeyDraft, IssuedApiKey, Service, UserDraft, Wiring};
 use tenantry_store::conformance::{ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
@@ -36,7 +37,16 @@ pub struct TestApp {
     stop: oneshot::Sender<()>,
     stopped: JoinHandle<std::io::Result<()>>,
     /// Removed last.
+    parts: Parts,
+}
+
+/// What a server leaves to the next one on the same data.
+#[derive(Debug)]
+struct Parts {
     directory: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    entropy: Arc<SeededEntropy>,
+    master_key: SecretText,
 }
 
 /// Who calls: what a token is to say.
@@ -80,21 +90,39 @@ impl TestApp {
 
     /// Starts a server that is configured in a certain way.
     pub async fn start_with(config: WebConfig) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::default());
+        let master_key = MasterKey::generate(&*entropy).to_base64();
+        let parts = Parts {
+            directory: tempfile::tempdir().unwrap(),
+            clock: Arc::new(ManualClock::default()),
+            entropy,
+            master_key,
+        };
+        Self::open(parts, config).await
+    }
+
+    /// The same server after its process has come to an end and another one was started.
+    pub async fn restart(self) -> Self {
+        let Self { service, stop, stopped, parts, .. } = self;
+        drop(stop);
+        stopped.await.unwrap().unwrap();
+        assert!(Arc::into_inner(service).is_some(), "something still uses the store");
+        Self::open(parts, WebConfig::default()).await
+    }
+
+    async fn open(parts: Parts, config: WebConfig) -> Self {
+        let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
         let store = SqliteStore::serve(
-            directory.path(),
+            parts.directory.path(),
             Arc::clone(&clock) as _,
             Arc::clone(&entropy) as _,
         )
         .unwrap();
-        let master_key = MasterKey::generate(&*entropy);
         let wiring = Wiring {
             store: Arc::new(store),
             clock: Arc::clone(&clock) as _,
             entropy,
-            master_key,
+            master_key: MasterKey::from_base64(parts.master_key.expose()).unwrap(),
             issuer: "tenantry".to_owned(),
         };
         let service = Arc::new(Service::start(wiring).await.unwrap());
@@ -106,12 +134,12 @@ impl TestApp {
         });
         let stopped = tokio::spawn(served);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url, clock, service, client, stop, stopped, directory }
+        Self { url, clock, service, client, stop, stopped, parts }
     }
 
     /// The data directory, for tests that look at what is on disk.
     pub fn directory(&self) -> &std::path::Path {
-        self.directory.path()
+        self.parts.directory.path()
     }
 
     /// Runs SQL on the database behind the server's back.
@@ -218,7 +246,7 @@ impl TestApp {
         drop(self.stop);
         self.stopped.await.unwrap().unwrap();
         assert!(Arc::into_inner(self.service).is_some(), "something still uses the store");
-        self.directory
+        self.parts.directory
     }
 
     /// The present instant, by the server's clock.

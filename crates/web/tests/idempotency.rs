@@ -263,6 +263,25 @@ async fn a_secret_is_shown_again_and_is_not_on_disk() {
 }
 
 #[tokio::test]
+async fn the_first_answer_outlives_the_process() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    let token = app.token(Bearer::admin_of(tenant));
+    let body = json!({"name": "nightly export"});
+    let send = async |app: &TestApp| {
+        let request = app.request("POST", "/api/v1/api-keys").bearer(&token);
+        let request = request.header("x-tenantid", &tenant.to_string());
+        request.header("idempotency-key", "k").json(&body).send().await
+    };
+    let first = send(&app).await.expect(201);
+    let app = app.restart().await;
+    let again = send(&app).await;
+    assert_repeats(&again, &first);
+    assert_eq!(again.data()["key"], first.data()["key"]);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_import_can_be_repeated() {
     let app = TestApp::start().await;
     let tenant = app.tenant("Acme").await;
