@@ -330,10 +330,23 @@ impl TenantAccess {
         self.actor.tenant == self.tenant && self.actor.kind.is_principal()
     }
 
+    /// Whether it reaches to asking what an API key of a tenant is worth: one's own tenant, and
+    /// from the platform's, which stands in front of all of them, any.
+    pub fn may_validate_keys_of(&self, tenant: TenantId) -> bool {
+        self.tenant == tenant || self.tenant == TenantId::PLATFORM
+    }
+
+    /// Has the call count for the tenant on whose behalf it was made.
+    pub fn count_call_for(&self, tenant: TenantId) {
+        if let Some(call) = &self.call {
+            call.count_for(tenant);
+        }
+    }
+
     /// The call to count in the transaction of the change: only a call of the same tenant, since
     /// a transaction stays within one tenant.
     pub fn call(&self) -> Option<&Call> {
-        self.call.as_deref().filter(|call| call.tenant == self.tenant)
+        self.call.as_deref().filter(|call| call.tenant() == self.tenant)
     }
 }
 

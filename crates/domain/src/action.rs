@@ -59,6 +59,8 @@ words! {
         UserDeleted = "USER_DELETED",
         /// An API key was made.
         ApiKeyCreated = "API_KEY_CREATED",
+        /// An API key got a new secret.
+        ApiKeyRotated = "API_KEY_ROTATED",
         /// An API key was revoked.
         ApiKeyRevoked = "API_KEY_REVOKED",
         /// Time passed, and API keys expired.
@@ -99,7 +101,10 @@ impl Action {
             | Self::TenantActivated
             | Self::TenantDeleted => ResourceKind::Tenant,
             Self::UserCreated | Self::UserUpdated | Self::UserDeleted => ResourceKind::User,
-            Self::ApiKeyCreated | Self::ApiKeyRevoked | Self::ApiKeyExpired => ResourceKind::ApiKey,
+            Self::ApiKeyCreated
+            | Self::ApiKeyRotated
+            | Self::ApiKeyRevoked
+            | Self::ApiKeyExpired => ResourceKind::ApiKey,
             Self::OauthClientCreated | Self::OauthClientUpdated | Self::OauthClientDeleted => {
                 ResourceKind::OauthClient
             }

@@ -1,14 +1,14 @@
 //! An API key: what is known of it. Its secret is shown once and kept as a hash.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 
 use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{ApiKeyFacts, Counts, is_expired};
-use crate::id::ApiKeyId;
+use crate::id::{ApiKeyId, TenantId};
+use crate::network::Network;
 use crate::scope::Scopes;
+use crate::tenant::TenantStatus;
 use crate::text::Name;
 
 words! {
@@ -41,14 +41,14 @@ pub struct ApiKey {
     pub id: ApiKeyId,
     /// What it is for.
     pub name: Name,
-    /// The first characters of its text, to recognise it by.
+    /// The first characters of its newest text, to recognise it by.
     pub prefix: String,
     /// What it may do.
     pub scopes: Scopes,
     /// From this instant on it is expired.
     pub expires_at: Option<Timestamp>,
     /// Where it may be used from; anywhere if empty.
-    pub ip_allowlist: Vec<IpAddr>,
+    pub ip_allowlist: Vec<Network>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last used.
@@ -85,7 +85,7 @@ pub struct NewApiKey {
     pub secret_hash: SecretHash,
     pub scopes: Scopes,
     pub expires_at: Option<Timestamp>,
-    pub ip_allowlist: Vec<IpAddr>,
+    pub ip_allowlist: Vec<Network>,
 }
 
 impl NewApiKey {
@@ -101,6 +101,80 @@ impl NewApiKey {
             created_at: at,
             last_used_at: None,
             revoked_at: None,
+        }
+    }
+}
+
+/// How long, in seconds, the secret before the new one may be good at the most: 30 days.
+pub const GRACE_MAX_SECONDS: u32 = 30 * 24 * 3_600;
+
+/// A new secret for an API key that is there.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The first characters of the key's new text.
+    pub prefix: String,
+    /// The hash of the new text.
+    pub secret_hash: SecretHash,
+    /// How long the secret before it stays good, in seconds: at most [`GRACE_MAX_SECONDS`].
+    pub grace_seconds: u32,
+}
+
+/// An API key with a new secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RotatedApiKey {
+    /// The key, which is the same one.
+    #[serde(flatten)]
+    pub api_key: ApiKey,
+    /// From this instant on the secret before is no good.
+    pub grace_ends_at: Timestamp,
+}
+
+/// What a secret that somebody presents belongs to, at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresentedKey {
+    /// The key's tenant.
+    pub tenant: TenantId,
+    /// The state of that tenant.
+    pub tenant_status: TenantStatus,
+    /// The key.
+    pub api_key: ApiKey,
+    /// From this instant on the secret is no good; `None` for the key's newest.
+    pub secret_ends_at: Option<Timestamp>,
+    /// The instant.
+    pub at: Timestamp,
+}
+
+words! {
+    /// Why a text is not an API key that is good now.
+    KeyRefusal {
+        /// It has not the form of a key, or was mistyped.
+        Malformed = "MALFORMED",
+        /// There is no such key, or none that the caller may ask about.
+        Unknown = "UNKNOWN",
+        /// The key's tenant is suspended.
+        TenantSuspended = "TENANT_SUSPENDED",
+        /// The key was revoked.
+        Revoked = "REVOKED",
+        /// The key has expired.
+        Expired = "EXPIRED",
+        /// The key has another secret by now, and the grace for this one is over.
+        RotatedOut = "ROTATED_OUT",
+    }
+}
+
+impl PresentedKey {
+    /// Why it is not good, if it is not.
+    pub fn refusal(&self) -> Option<KeyRefusal> {
+        if self.tenant_status == TenantStatus::Suspended {
+            return Some(KeyRefusal::TenantSuspended);
+        }
+        match self.api_key.status(self.at) {
+            ApiKeyStatus::Revoked => Some(KeyRefusal::Revoked),
+            ApiKeyStatus::Expired => Some(KeyRefusal::Expired),
+            ApiKeyStatus::Active => {
+                is_expired(self.secret_ends_at, self.at).then_some(KeyRefusal::RotatedOut)
+            }
         }
     }
 }

@@ -46,6 +46,9 @@ pub enum Conflict {
     /// The API key is revoked already.
     #[error("the API key is revoked already")]
     AlreadyRevoked,
+    /// The API key has expired.
+    #[error("the API key has expired")]
+    ApiKeyExpired,
 }
 
 /// Why a valid caller may not do what it asked for.

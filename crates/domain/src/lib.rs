@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod error;
 pub mod id;
 pub mod ledger;
+pub mod network;
 pub mod oauth_client;
 pub mod page;
 pub mod patch;

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
+use crate::access::{Role, TenantAccess};
 use crate::action::words;
+use crate::error::{Denied, Error};
+use crate::id::TenantId;
 
 words! {
     /// One thing that an API key or an OAuth client may do within its own tenant. `*:write`
@@ -63,6 +66,35 @@ impl Scopes {
             scopes.push(scope);
         }
         Ok(Self(scopes))
+    }
+
+    /// Whether keys and clients of a tenant may have them.
+    ///
+    /// # Errors
+    /// What would be right, to follow the field's name.
+    pub fn check_tenant(&self, tenant: TenantId) -> Result<(), String> {
+        if tenant != TenantId::PLATFORM && self.0.contains(&Scope::UsageWriteAny) {
+            return Err(format!(
+                "must not name {}, which is for the platform's own tenant alone",
+                Scope::UsageWriteAny.as_str()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Nobody grants more than they have.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for scopes that no key of the tenant may have, and
+    /// [`Denied::InsufficientPermissions`] for those that this actor may not give.
+    pub fn check_grant(&self, access: &TenantAccess) -> crate::error::Result<()> {
+        let tenant = access.tenant();
+        self.check_tenant(tenant).map_err(|problem| Error::invalid("scopes", problem))?;
+        // An administrator has every scope within the tenant, and this one reaches beyond it.
+        if self.0.contains(&Scope::UsageWriteAny) && access.role() < Role::SuperAdmin {
+            return Err(Error::Denied(Denied::InsufficientPermissions));
+        }
+        Ok(())
     }
 
     /// The scopes.

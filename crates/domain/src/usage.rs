@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::Timestamp;
@@ -11,19 +12,30 @@ use crate::id::TenantId;
 /// transaction, or else by the meter before it is answered.
 #[derive(Debug)]
 pub struct Call {
-    /// The tenant it counts for: the caller's own.
-    pub tenant: TenantId,
     /// When it was received; the month of this instant is the month it counts in.
     pub received: Timestamp,
     /// Whether it makes its tenant look alive. Reading statistics does not.
     pub activity: bool,
+    caller: TenantId,
+    on_behalf: OnceLock<TenantId>,
     counted: AtomicBool,
 }
 
 impl Call {
-    /// A call that nobody has counted yet.
-    pub fn new(tenant: TenantId, received: Timestamp, activity: bool) -> Self {
-        Self { tenant, received, activity, counted: AtomicBool::new(false) }
+    /// A call by a principal of `caller` that nobody has counted yet.
+    pub fn new(caller: TenantId, received: Timestamp, activity: bool) -> Self {
+        let counted = AtomicBool::new(false);
+        Self { received, activity, caller, on_behalf: OnceLock::new(), counted }
+    }
+
+    /// The tenant it counts for: the caller's own, unless it was made on behalf of another.
+    pub fn tenant(&self) -> TenantId {
+        self.on_behalf.get().copied().unwrap_or(self.caller)
+    }
+
+    /// Has it count for the tenant on whose behalf it was made. The first one named stays.
+    pub fn count_for(&self, tenant: TenantId) {
+        self.on_behalf.get_or_init(|| tenant);
     }
 
     /// Notes that the transaction that counted it is committed.

@@ -1,16 +1,17 @@
 //! API keys.
 
-use std::net::IpAddr;
-
 use tenantry_domain::access::TenantAccess;
-use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, NewApiKey};
+use tenantry_domain::api_key::{
+    ApiKey, ApiKeyFilter, KeyRefusal, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
+};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::Result;
 use tenantry_domain::id::ApiKeyId;
+use tenantry_domain::network::Network;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::text::Name;
-use tenantry_security::api_key::issue_api_key;
+use tenantry_security::api_key::{issue_api_key, parse_api_key};
 use tenantry_security::secret::SecretText;
 
 use crate::Service;
@@ -22,7 +23,7 @@ pub struct ApiKeyDraft {
     pub name: Name,
     pub scopes: Scopes,
     pub expires_at: Option<Timestamp>,
-    pub ip_allowlist: Vec<IpAddr>,
+    pub ip_allowlist: Vec<Network>,
 }
 
 /// A new API key and its text, which is shown now and never again.
@@ -34,6 +35,30 @@ pub struct IssuedApiKey {
     pub text: SecretText,
 }
 
+/// An API key with a new secret, and its new text, which is shown now and never again.
+#[derive(Debug, Clone)]
+pub struct ReissuedApiKey {
+    /// What is known of the key, and until when its text before is good.
+    pub rotated: RotatedApiKey,
+    /// The key itself.
+    pub text: SecretText,
+}
+
+/// What a text that somebody presents as an API key is worth.
+#[derive(Debug, Clone)]
+pub struct KeyValidation {
+    /// The key, if the caller may know of it.
+    pub presented: Option<PresentedKey>,
+    /// Why it is not good, if it is not.
+    pub refusal: Option<KeyRefusal>,
+}
+
+impl From<KeyRefusal> for KeyValidation {
+    fn from(refusal: KeyRefusal) -> Self {
+        Self { presented: None, refusal: Some(refusal) }
+    }
+}
+
 impl Service {
     /// Makes an API key.
     pub async fn create_api_key(
@@ -42,6 +67,7 @@ impl Service {
         draft: ApiKeyDraft,
     ) -> Result<IssuedApiKey> {
         self.require_future("expiresAt", draft.expires_at)?;
+        draft.scopes.check_grant(access)?;
         let issued = issue_api_key(access.tenant(), self.entropy());
         let new = NewApiKey {
             id: ApiKeyId::generate(self.now(), self.entropy()),
@@ -74,5 +100,51 @@ impl Service {
     /// Revokes an API key, for good.
     pub async fn revoke_api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKey> {
         self.store.revoke_api_key(access, id).await
+    }
+
+    /// Gives an API key a new text; the one before stays good for `grace_seconds`.
+    ///
+    /// # Errors
+    /// `Conflict` for a key that is revoked or expired; `Denied` for one that may do what the
+    /// caller may not: whoever gets its text could do it then.
+    pub async fn rotate_api_key(
+        &self,
+        access: &TenantAccess,
+        id: ApiKeyId,
+        grace_seconds: u32,
+    ) -> Result<ReissuedApiKey> {
+        let key = self.store.api_key(access, id).await?;
+        key.scopes.check_grant(access)?;
+        let issued = issue_api_key(access.tenant(), self.entropy());
+        let rotation = Rotation { prefix: issued.prefix, secret_hash: issued.hash, grace_seconds };
+        let rotated = self.store.rotate_api_key(access, id, rotation).await?;
+        Ok(ReissuedApiKey { rotated, text: issued.text })
+    }
+
+    /// What a text that somebody presents as an API key is worth now. The call counts for the
+    /// key's tenant if there is such a key, and of a key that is none of the caller's business
+    /// nothing is looked up.
+    ///
+    /// # Errors
+    /// `NotFound` if the caller acts in a tenant that does not exist.
+    pub async fn validate_api_key(
+        &self,
+        access: &TenantAccess,
+        text: &SecretText,
+    ) -> Result<KeyValidation> {
+        if access.tenant() != access.actor().tenant {
+            self.store.tenant(access).await?;
+        }
+        let Some((tenant, secret_hash)) = parse_api_key(text.expose()) else {
+            return Ok(KeyRefusal::Malformed.into());
+        };
+        if !access.may_validate_keys_of(tenant) {
+            return Ok(KeyRefusal::Unknown.into());
+        }
+        let Some(presented) = self.store.presented_api_key(tenant, secret_hash).await? else {
+            return Ok(KeyRefusal::Unknown.into());
+        };
+        access.count_call_for(tenant);
+        Ok(KeyValidation { refusal: presented.refusal(), presented: Some(presented) })
     }
 }

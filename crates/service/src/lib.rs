@@ -32,7 +32,7 @@ mod tokens;
 mod usage;
 mod users;
 
-pub use crate::api_keys::{ApiKeyDraft, IssuedApiKey};
+pub use crate::api_keys::{ApiKeyDraft, IssuedApiKey, KeyValidation, ReissuedApiKey};
 pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredential};
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
 pub use crate::setup::{SetupError, Wiring};
@@ -86,13 +86,18 @@ impl Service {
         self.store.ping().await
     }
 
+    /// The instant, if it is to come.
+    ///
+    /// # Errors
+    /// What would be right, to follow the field's name.
+    pub fn future(&self, at: Timestamp) -> Result<Timestamp, String> {
+        if at > self.clock.now() { Ok(at) } else { Err("must be in the future".to_owned()) }
+    }
+
     /// Refuses an instant that is over already.
     fn require_future(&self, field: &str, at: Option<Timestamp>) -> Result<()> {
-        match at {
-            Some(at) if at <= self.clock.now() => {
-                Err(Error::invalid(field, "must be in the future"))
-            }
-            _ => Ok(()),
-        }
+        at.map_or(Ok(()), |at| {
+            self.future(at).map(drop).map_err(|problem| Error::invalid(field, problem))
+        })
     }
 }

@@ -97,10 +97,10 @@ impl Drop for Meter {
 impl Batch {
     fn add(&mut self, call: &Call) {
         let activity = call.activity.then_some(call.received);
-        match self.calls.entry((call.tenant, Hour::of(call.received))) {
+        match self.calls.entry((call.tenant(), Hour::of(call.received))) {
             Entry::Vacant(slot) => {
                 slot.insert(CallCount {
-                    tenant: call.tenant,
+                    tenant: call.tenant(),
                     calls: 1,
                     last_call: call.received,
                     last_activity: activity,

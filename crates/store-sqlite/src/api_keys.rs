@@ -2,13 +2,19 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params, params_from_iter};
+use serde::Serialize;
 use tenantry_domain::access::TenantAccess;
-use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey};
+use tenantry_domain::api_key::{
+    ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
+    SecretHash,
+};
+use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::stats::effective_now;
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
 
@@ -20,6 +26,7 @@ use crate::sql::{
     self, At, Id, Json, Value, blob, instant, json, json_text, scopes, tenant_id, text,
 };
 use crate::tenants::require;
+use crate::{tenants, usage};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -41,23 +48,23 @@ impl ApiKeys for SqliteStore {
             let key = new.clone().into_api_key(books.at);
             sql::execute(
                 books.connection,
-                "INSERT INTO api_keys (tenant_id, key_id, name, prefix, secret_hash, scopes,
-                     expires_at, ip_allowlist, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO api_keys (tenant_id, key_id, name, prefix, scopes, expires_at,
+                     ip_allowlist, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params_from_iter([
                     blob(books.tenant.as_uuid()),
                     blob(key.id.as_uuid()),
                     text(Some(key.name.as_str())),
                     text(Some(&key.prefix)),
-                    Value::Blob(secret_hash.0.to_vec()),
                     Value::Text(key.scopes.to_line()),
                     instant(key.expires_at),
                     json_text(&key.ip_allowlist)?,
                     Value::Integer(key.created_at.as_millis()),
                 ]),
             )?;
+            add_secret(books, key.id, secret_hash)?;
             let change = Change::ApiKey { before: None, after: Some(key.facts()) };
-            post(books, access, Action::ApiKeyCreated, &key, change)?;
+            post(books, access, Action::ApiKeyCreated, key.id, &key, change)?;
             Ok(key)
         })
         .await
@@ -121,11 +128,97 @@ impl ApiKeys for SqliteStore {
                 params![tenant_id(books.tenant), Id(id.as_uuid()), At(books.at)],
             )?;
             let change = Change::ApiKey { before: Some(before), after: Some(key.facts()) };
-            post(books, access, Action::ApiKeyRevoked, &key, change)?;
+            post(books, access, Action::ApiKeyRevoked, id, &key, change)?;
             Ok(key)
         })
         .await
     }
+
+    async fn rotate_api_key(
+        &self,
+        access: &TenantAccess,
+        id: ApiKeyId,
+        rotation: Rotation,
+    ) -> tenantry_domain::error::Result<RotatedApiKey> {
+        self.change(access, move |books, access| {
+            let mut key = get(books.connection, books.tenant, id)?;
+            match key.status(books.at) {
+                ApiKeyStatus::Active => {}
+                ApiKeyStatus::Revoked => {
+                    return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
+                }
+                ApiKeyStatus::Expired => {
+                    return Err(Error::Conflict(Conflict::ApiKeyExpired).into());
+                }
+            }
+            let grace = i64::from(rotation.grace_seconds) * 1_000;
+            let grace_ends_at = books.at.plus_millis(grace);
+            end_secrets(books, id, grace_ends_at)?;
+            add_secret(books, id, rotation.secret_hash)?;
+            key.prefix.clone_from(&rotation.prefix);
+            sql::execute(
+                books.connection,
+                "UPDATE api_keys SET prefix = ?3 WHERE tenant_id = ?1 AND key_id = ?2",
+                params![tenant_id(books.tenant), Id(id.as_uuid()), key.prefix],
+            )?;
+            let rotated = RotatedApiKey { api_key: key, grace_ends_at };
+            // The same key in the same bucket: a rotation moves no count.
+            post(books, access, Action::ApiKeyRotated, id, &rotated, Change::None)?;
+            Ok(rotated)
+        })
+        .await
+    }
+
+    async fn presented_api_key(
+        &self,
+        tenant: TenantId,
+        secret_hash: SecretHash,
+    ) -> tenantry_domain::error::Result<Option<PresentedKey>> {
+        let clock = self.context.clock.now();
+        self.read(|connection| presented(connection, tenant, secret_hash, clock))
+    }
+}
+
+/// Ends the secrets of a key: the newest at an instant, and one that was to end already, now.
+fn end_secrets(books: &Books<'_>, id: ApiKeyId, newest_ends_at: Timestamp) -> Result<()> {
+    sql::execute(
+        books.connection,
+        "UPDATE api_key_secrets SET ends_at = CASE WHEN ends_at IS NULL THEN ?3 ELSE ?4 END
+         WHERE tenant_id = ?1 AND key_id = ?2 AND (ends_at IS NULL OR ends_at > ?4)",
+        params![tenant_id(books.tenant), Id(id.as_uuid()), At(newest_ends_at), At(books.at)],
+    )?;
+    Ok(())
+}
+
+fn add_secret(books: &Books<'_>, id: ApiKeyId, secret_hash: SecretHash) -> Result<()> {
+    sql::execute(
+        books.connection,
+        "INSERT INTO api_key_secrets (tenant_id, secret_hash, key_id) VALUES (?1, ?2, ?3)",
+        params![tenant_id(books.tenant), secret_hash.0, Id(id.as_uuid())],
+    )?;
+    Ok(())
+}
+
+fn presented(
+    connection: &Connection,
+    tenant: TenantId,
+    secret_hash: SecretHash,
+    clock: Timestamp,
+) -> Result<Option<PresentedKey>> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", ends_at FROM api_key_secrets JOIN api_keys USING (tenant_id, key_id)
+         WHERE tenant_id = ?1 AND secret_hash = ?2"
+    );
+    let found = sql::optional(connection, sql, params![tenant_id(tenant), secret_hash.0], |row| {
+        Ok((read(row)?, row.get::<_, Option<At>>(9)?.map(|at| at.0)))
+    })?;
+    let Some((api_key, secret_ends_at)) = found else { return Ok(None) };
+    let Some(tenant_status) = tenants::status(connection, tenant)? else { return Ok(None) };
+    let Some(head) = books::head(connection, tenant)? else { return Ok(None) };
+    let at = effective_now(clock, &head, usage::heartbeat(connection, tenant)?);
+    Ok(Some(PresentedKey { tenant, tenant_status, api_key, secret_ends_at, at }))
 }
 
 fn get(connection: &Connection, tenant: TenantId, id: ApiKeyId) -> Result<ApiKey> {
@@ -154,9 +247,10 @@ fn post(
     books: &mut Books<'_>,
     access: &TenantAccess,
     action: Action,
-    key: &ApiKey,
+    id: ApiKeyId,
+    details: &impl Serialize,
     change: Change,
 ) -> Result<()> {
-    let deed = Deed { action, change, resource_id: key.id.to_string(), details: json(key)? };
+    let deed = Deed { action, change, resource_id: id.to_string(), details: json(details)? };
     books.post(access, deed).map(drop)
 }

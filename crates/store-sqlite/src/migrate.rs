@@ -15,11 +15,14 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../migrations/0001_initial.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "initial", sql: include_str!("../migrations/0001_initial.sql") },
+    Migration {
+        version: 2,
+        name: "api_key_rotation",
+        sql: include_str!("../migrations/0002_api_key_rotation.sql"),
+    },
+];
 
 /// Marks a file as Tenantry's ("Tnry").
 const APPLICATION_ID: i64 = 0x546e_7279;

@@ -62,7 +62,7 @@ impl Usage for SqliteStore {
 /// One call, as a number of calls.
 pub(crate) fn single(call: &Call) -> CallCount {
     CallCount {
-        tenant: call.tenant,
+        tenant: call.tenant(),
         calls: 1,
         last_call: call.received,
         last_activity: call.activity.then_some(call.received),

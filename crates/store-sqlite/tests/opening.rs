@@ -47,8 +47,31 @@ fn migrations_are_applied_once() {
         let (clock, entropy) = (ManualClock::default(), SeededEntropy::default());
         SqliteStore::migrate(directory.path(), Arc::new(clock), Arc::new(entropy)).unwrap().1
     };
-    assert_eq!(migrate(), ["0001_initial"]);
+    assert_eq!(migrate(), ["0001_initial", "0002_api_key_rotation"]);
     assert!(migrate().is_empty());
+}
+
+#[test]
+fn keys_that_were_there_keep_their_secrets() {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection.execute_batch(include_str!("../migrations/0001_initial.sql")).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO api_keys VALUES
+                 (x'01', x'02', 'key', 'tnt_1', x'aa', '', NULL, '[]', 1, NULL, NULL),
+                 (x'01', x'03', 'key', 'tnt_2', x'bb', '', NULL, '[]', 1, NULL, 5)",
+        )
+        .unwrap();
+    connection.execute_batch(include_str!("../migrations/0002_api_key_rotation.sql")).unwrap();
+    let find = |hash: &str| -> (String, Option<i64>) {
+        let sql = format!(
+            "SELECT prefix, ends_at FROM api_key_secrets JOIN api_keys USING (tenant_id, key_id)
+             WHERE tenant_id = x'01' AND secret_hash = {hash}"
+        );
+        connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    assert_eq!(find("x'aa'"), ("tnt_1".to_owned(), None));
+    assert_eq!(find("x'bb'"), ("tnt_2".to_owned(), None));
 }
 
 #[test]

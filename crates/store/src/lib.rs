@@ -10,7 +10,9 @@
 
 use async_trait::async_trait;
 use tenantry_domain::access::{CallerProbe, CallerState, Guarded, PlatformAccess, TenantAccess};
-use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, NewApiKey};
+use tenantry_domain::api_key::{
+    ApiKey, ApiKeyFilter, NewApiKey, PresentedKey, RotatedApiKey, Rotation, SecretHash,
+};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{
@@ -177,9 +179,29 @@ pub trait ApiKeys: Send + Sync {
         page: PageRequest,
     ) -> Result<Page<ApiKey>>;
 
-    /// Revokes an API key, for good.
+    /// Revokes an API key, with every secret it has, for good.
     /// [`Conflict::AlreadyRevoked`](tenantry_domain::error::Conflict) the second time.
     async fn revoke_api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKey>;
+
+    /// Gives an API key a new secret. The one before stays good for the grace that is asked for,
+    /// and one that was in its own grace already ends now.
+    /// [`Conflict::AlreadyRevoked`](tenantry_domain::error::Conflict) and
+    /// [`Conflict::ApiKeyExpired`](tenantry_domain::error::Conflict) for a key that is over.
+    async fn rotate_api_key(
+        &self,
+        access: &TenantAccess,
+        id: ApiKeyId,
+        rotation: Rotation,
+    ) -> Result<RotatedApiKey>;
+
+    /// What a secret belongs to, whether it is still good or not; `None` if it is no key's, or if
+    /// there is no such tenant (any more). It takes no authority: who asks knows the secret, and
+    /// what may be told of it is for the caller to judge.
+    async fn presented_api_key(
+        &self,
+        tenant: TenantId,
+        secret_hash: SecretHash,
+    ) -> Result<Option<PresentedKey>>;
 }
 
 /// OAuth clients.

@@ -6,11 +6,12 @@ use tenantry_domain::access::{PlatformAccess, Role, TenantAccess};
 use tenantry_domain::clock::Clock as _;
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::ActorKind;
+use tenantry_domain::scope::Scopes;
 use tenantry_domain::tenant::{NewTenant, Subscription};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{User, UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
-use tenantry_service::{Service, UserDraft, Wiring};
+use tenantry_service::{ApiKeyDraft, IssuedApiKey, Service, UserDraft, Wiring};
 use tenantry_store::conformance::{ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
 use tenantry_store_sqlite::SqliteStore;
@@ -171,6 +172,17 @@ impl TestApp {
             password: None,
         };
         self.service.create_user(&Self::access(tenant), draft).await.unwrap()
+    }
+
+    /// Makes an API key that may do nothing.
+    pub async fn api_key(&self, tenant: TenantId, name: &str) -> IssuedApiKey {
+        let draft = ApiKeyDraft {
+            name: Name::parse(name).unwrap(),
+            scopes: Scopes::default(),
+            expires_at: None,
+            ip_allowlist: Vec::new(),
+        };
+        self.service.create_api_key(&Self::access(tenant), draft).await.unwrap()
     }
 
     /// Authority over a tenant, for what a test sets up without HTTP.

@@ -84,6 +84,8 @@ codes! {
     ExternalIdTaken = "EXTERNAL_ID_TAKEN", CONFLICT, "External ID taken";
     /// The API key is revoked already.
     AlreadyRevoked = "ALREADY_REVOKED", CONFLICT, "API key already revoked";
+    /// The API key has expired.
+    ApiKeyExpired = "API_KEY_EXPIRED", CONFLICT, "API key expired";
     /// The body is longer than the server takes.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", PAYLOAD_TOO_LARGE, "Payload too large";
     /// The body is of another type than the operation takes.
@@ -234,6 +236,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::Email) => Code::EmailTaken,
         Error::Conflict(Conflict::ExternalId) => Code::ExternalIdTaken,
         Error::Conflict(Conflict::AlreadyRevoked) => Code::AlreadyRevoked,
+        Error::Conflict(Conflict::ApiKeyExpired) => Code::ApiKeyExpired,
         Error::Invalid(_) => Code::ValidationFailed,
         Error::Unavailable(_) => Code::Unavailable,
         Error::Internal(_) => Code::Internal,
@@ -261,6 +264,7 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
             "another user of the tenant has this externalId".into()
         }
         Error::Conflict(Conflict::AlreadyRevoked) => "a key is revoked once, for good".into(),
+        Error::Conflict(Conflict::ApiKeyExpired) => "an expired key gets no new secret".into(),
         Error::Invalid(_) => "error.fields names every offending field".into(),
         Error::Unavailable(_) => "try again shortly".into(),
         Error::Internal(_) => "the cause is in the server's log under the requestId".into(),

@@ -8,6 +8,7 @@ use utoipa::openapi::{
     ResponseBuilder, Type,
 };
 
+use crate::api::api_keys::RotationBody;
 use crate::error::{Code, Failure};
 use crate::router::documented;
 
@@ -29,10 +30,11 @@ const BEARER: &str = "bearer";
         (name = "Statistics", description = "What a tenant has and uses, exactly and now."),
         (name = "Tenants", description = "Customers of the platform."),
         (name = "Users", description = "People of a tenant."),
+        (name = "API keys", description = "With which machines call."),
         (name = "Audit log", description = "What happened, and the counts after it."),
         (name = "Server", description = "The server itself; without a token."),
     ),
-    components(schemas(Failure<'_>)),
+    components(schemas(Failure<'_>, RotationBody)),
 )]
 struct Preamble;
 

@@ -10,7 +10,7 @@ use tenantry_service::Service;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{audit_logs, health, meta, statistics, tenants, users};
+use crate::api::{api_keys, audit_logs, health, meta, statistics, tenants, users};
 use crate::app::{App, AppState};
 use crate::config::WebConfig;
 use crate::error::ApiError;
@@ -55,7 +55,11 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(tenants::activate))
         .routes(routes!(users::create, users::list))
         .routes(routes!(users::read, users::update, users::delete))
-        .routes(routes!(audit_logs::list));
+        .routes(routes!(audit_logs::list))
+        .routes(routes!(api_keys::create, api_keys::list))
+        .routes(routes!(api_keys::read, api_keys::revoke))
+        .routes(routes!(api_keys::rotate))
+        .routes(routes!(api_keys::validate));
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

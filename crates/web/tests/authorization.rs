@@ -43,6 +43,12 @@ const ROWS: &[(&str, &str, Access)] = &[
     ("patch", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
     ("delete", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
     ("get", "/api/v1/admin/audit-logs", Tenant),
+    ("get", "/api/v1/api-keys", Tenant),
+    ("post", "/api/v1/api-keys", Tenant),
+    ("get", "/api/v1/api-keys/{id}", Tenant),
+    ("delete", "/api/v1/api-keys/{id}", Tenant),
+    ("post", "/api/v1/api-keys/{id}/rotate", Tenant),
+    ("post", "/api/v1/api-keys/validate", Tenant),
 ];
 
 /// The operations of the document, as in [`ROWS`].
@@ -64,19 +70,28 @@ fn body(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
         ("post", "/api/v1/admin/tenants") => Some(json!({"name": "New"})),
         ("post", path) if path.ends_with("/users") => Some(json!({"email": "new@example.com"})),
+        ("post", "/api/v1/api-keys") => Some(json!({"name": "key"})),
+        ("post", "/api/v1/api-keys/validate") => Some(json!({"key": "tnt_"})),
         ("patch", path) if path.ends_with("/{tenantId}") => Some(json!({"displayName": "Shown"})),
         ("patch", _) => Some(json!({"name": "Renamed"})),
         _ => None,
     }
 }
 
+/// Makes a thing of the tenant that the path can name; answers its id.
+async fn thing(app: &TestApp, tenant: TenantId, path: &str) -> String {
+    if path.contains("/api-keys/") {
+        return app.api_key(tenant, "key").await.api_key.id.to_string();
+    }
+    app.user(tenant, "ann@example.com", false).await.id.to_string()
+}
+
 /// Sends the operation about a fresh tenant; answers the status.
 async fn send(app: &TestApp, (method, path): (&str, &str), caller: Caller) -> u16 {
     let target = app.tenant("Target").await;
-    let user = app.user(target, "ann@example.com", false).await;
+    let id = thing(app, target, path).await;
     let other = app.tenant("Other").await;
-    let filled =
-        path.replace("{tenantId}", &target.to_string()).replace("{id}", &user.id.to_string());
+    let filled = path.replace("{tenantId}", &target.to_string()).replace("{id}", &id);
     let request = app.request(&method.to_uppercase(), &filled);
     let bearer = |tenant, role| app.token(Bearer { tenant, subject: None, role });
     let (token, acting_in) = match caller {
@@ -139,6 +154,8 @@ fn refusal(access: Access, path: &str, caller: Caller) -> Option<u16> {
     match (access, caller) {
         (Public, _) | (_, Caller::SuperAdmin) | (Tenant, Caller::Admin) => None,
         (_, Caller::Nobody | Caller::Expired) => Some(401),
+        // What another tenant has is not there at home.
+        (Tenant, Caller::OtherAdminAtHome) if about_itself && path.contains("{id}") => Some(404),
         (Tenant, Caller::OtherAdminAtHome) if about_itself => None,
         _ => Some(403),
     }

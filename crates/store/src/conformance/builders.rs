@@ -6,7 +6,7 @@ use tenantry_domain::access::{
     Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role,
     TenantAccess,
 };
-use tenantry_domain::api_key::{ApiKey, NewApiKey, SecretHash};
+use tenantry_domain::api_key::{ApiKey, NewApiKey, Rotation, SecretHash};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCredential, Sealed};
@@ -134,6 +134,13 @@ impl Fixture {
             expires_at,
             ip_allowlist: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
         }
+    }
+
+    /// A new secret for an API key.
+    pub fn rotation(&self, grace_seconds: u32) -> Rotation {
+        let entropy: &dyn Entropy = self.entropy.as_ref();
+        let secret_hash = SecretHash(entropy.bytes());
+        Rotation { prefix: "tnt_efgh".to_owned(), secret_hash, grace_seconds }
     }
 
     /// An OAuth client to be made.

@@ -53,6 +53,7 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
         store.api_key(access, id),
         store.list_api_keys(access, ApiKeyFilter::default(), ALL),
         store.revoke_api_key(access, id),
+        store.rotate_api_key(access, id, f.rotation(0)),
     );
     let id = OauthClientId::generate(now, entropy);
     not_found!(
@@ -108,6 +109,8 @@ pub async fn what_belongs_to_another_tenant_is_not_found(f: &Fixture) {
 
     assert_fault!(store.api_key(access, key).await, Error::NotFound(Missing::ApiKey));
     assert_fault!(store.revoke_api_key(access, key).await, Error::NotFound(Missing::ApiKey));
+    let result = store.rotate_api_key(access, key, f.rotation(0)).await;
+    assert_fault!(result, Error::NotFound(Missing::ApiKey));
 
     let status = Some(ClientStatus::Disabled);
     let patch = OauthClientPatch { status, ..OauthClientPatch::default() };

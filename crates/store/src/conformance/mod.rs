@@ -66,6 +66,13 @@ macro_rules! conformance_suite {
                 a_key_can_be_made_expired
                 an_expired_key_can_be_revoked
                 a_revoked_key_does_not_expire
+                a_secret_leads_to_its_key
+                a_secret_is_good_until_its_key_expires
+                a_rotation_replaces_the_secret
+                an_old_secret_lives_to_the_end_of_its_grace
+                another_rotation_ends_the_grace_before
+                revoking_ends_every_secret
+                what_is_over_is_not_rotated
             }
             audit_log {
                 an_entry_says_what_happened

@@ -19,6 +19,7 @@ pub(super) struct Key {
     pub(super) id: ApiKeyId,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) revoked: bool,
+    pub(super) rotations: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -181,7 +181,7 @@ async fn change_tenant(f: &Fixture, tenant: &mut Tenant, is_own: bool, change: &
     let call = f.call(tenant.id);
     let access = if is_own { own(tenant.id, Some(&call)) } else { system(tenant.id) };
     let mut rows = tenant.rows.clone();
-    apply(f, &access, &mut rows, change).await;
+    apply(f, &access, at, &mut rows, change).await;
 
     let mut actions = catch_up(f, tenant).await;
     if rows != tenant.rows {
@@ -210,7 +210,13 @@ fn place<T>(list: &[T], which: Index) -> Option<usize> {
     (!list.is_empty()).then(|| which.index(list.len()))
 }
 
-async fn apply(f: &Fixture, access: &TenantAccess, rows: &mut Rows, change: &Change) {
+async fn apply(
+    f: &Fixture,
+    access: &TenantAccess,
+    at: Timestamp,
+    rows: &mut Rows,
+    change: &Change,
+) {
     let store = &f.store;
     let due = |expiry: Option<i64>| expiry.map(|millis| f.in_millis(millis));
     let to_status = |active| if active { UserStatus::Active } else { UserStatus::Invited };
@@ -241,7 +247,12 @@ async fn apply(f: &Fixture, access: &TenantAccess, rows: &mut Rows, change: &Cha
         }
         Change::CreateKey(expiry) => {
             let key = store.create_api_key(access, f.new_api_key(due(expiry))).await.unwrap();
-            rows.keys.push(Key { id: key.id, expires_at: due(expiry), revoked: false });
+            rows.keys.push(Key {
+                id: key.id,
+                expires_at: due(expiry),
+                revoked: false,
+                rotations: 0,
+            });
         }
         Change::RevokeKey(which) => {
             let Some(place) = place(&rows.keys, which) else { return };
@@ -253,6 +264,19 @@ async fn apply(f: &Fixture, access: &TenantAccess, rows: &mut Rows, change: &Cha
                 result.unwrap();
             }
             key.revoked = true;
+        }
+        Change::RotateKey { which, grace_seconds } => {
+            let Some(place) = place(&rows.keys, which) else { return };
+            let key = &mut rows.keys[place];
+            let result = store.rotate_api_key(access, key.id, f.rotation(grace_seconds)).await;
+            if key.revoked {
+                assert_fault!(result, Error::Conflict(Conflict::AlreadyRevoked));
+            } else if key.expires_at.is_some_and(|instant| at >= instant) {
+                assert_fault!(result, Error::Conflict(Conflict::ApiKeyExpired));
+            } else {
+                result.unwrap();
+                key.rotations += 1;
+            }
         }
         Change::CreateClient => {
             let client = store.create_oauth_client(access, f.new_oauth_client()).await.unwrap();

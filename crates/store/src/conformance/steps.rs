@@ -28,6 +28,7 @@ pub(super) enum Change {
     DeleteUser(Index),
     CreateKey(Option<i64>),
     RevokeKey(Index),
+    RotateKey { which: Index, grace_seconds: u32 },
     CreateClient,
     PatchClient { which: Index, active: bool },
     DeleteClient(Index),
@@ -39,7 +40,7 @@ pub(super) enum Change {
 fn change() -> impl Strategy<Value = Change> {
     use Change::{
         CreateClient, CreateCredential, CreateKey, CreateUser, DeleteClient, DeleteCredential,
-        DeleteUser, MoveCredential, PatchClient, PatchUser, RevokeKey,
+        DeleteUser, MoveCredential, PatchClient, PatchUser, RevokeKey, RotateKey,
     };
     let which = || any::<Index>();
     // Few and near instants, so that several things meet at one.
@@ -51,6 +52,8 @@ fn change() -> impl Strategy<Value = Change> {
         1 => which().prop_map(DeleteUser),
         2 => expiry().prop_map(CreateKey),
         1 => which().prop_map(RevokeKey),
+        1 => (which(), 0..2_u32)
+            .prop_map(|(which, grace_seconds)| RotateKey { which, grace_seconds }),
         1 => Just(CreateClient),
         1 => any::<(Index, bool)>().prop_map(|(which, active)| PatchClient { which, active }),
         1 => which().prop_map(DeleteClient),

@@ -1,5 +1,6 @@
 //! One file per resource: what it looks like in JSON, and thin handlers.
 
+pub(crate) mod api_keys;
 pub(crate) mod audit_logs;
 mod counts;
 pub(crate) mod health;

@@ -1,6 +1,9 @@
 //! Schemas that no Rust type gives by itself.
 
+use tenantry_domain::api_key::{ApiKeyStatus, KeyRefusal};
 use tenantry_domain::ledger::{Action, ActorKind, ResourceKind};
+use tenantry_domain::network::ALLOWLIST_MAX;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::tenant::{SETTINGS_MAX_BYTES, SETTINGS_MAX_DEPTH, TenantStatus};
 use tenantry_domain::user::{UserRole, UserStatus};
 use utoipa::openapi::schema::{
@@ -70,6 +73,31 @@ pub(crate) fn user_role() -> Object {
 
 pub(crate) fn user_roles() -> Array {
     ArrayBuilder::new().items(user_role()).unique_items(true).build()
+}
+
+pub(crate) fn scopes() -> Array {
+    let scope = words(Scope::ALL.iter().map(|it| it.as_str()));
+    ArrayBuilder::new().items(scope).unique_items(true).build()
+}
+
+pub(crate) fn ip_allowlist() -> Array {
+    let network = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("An IP address, or a network in CIDR notation such as 192.0.2.0/24."))
+        .build();
+    ArrayBuilder::new().items(network).unique_items(true).max_items(Some(ALLOWLIST_MAX)).build()
+}
+
+pub(crate) fn api_key_status() -> Object {
+    words(ApiKeyStatus::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn key_refusal_or_null() -> Object {
+    let words = KeyRefusal::ALL.iter().map(|it| Some(it.as_str())).chain([None]);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(words))
+        .build()
 }
 
 pub(crate) fn action() -> Object {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tenantry_domain::error::{Error, FieldError, Result};
 use tenantry_domain::id::TenantId;
 
-use super::{audit_logs, tenants, users};
+use super::{api_keys, audit_logs, tenants, users};
 use crate::extract::members::Members;
 use crate::extract::query::Query;
 
@@ -48,6 +48,10 @@ fn read_new_tenant(body: Members) -> Result<tenantry_domain::tenant::NewTenant> 
     tenants::read_new(body, || TenantId::PLATFORM)
 }
 
+fn read_new_api_key(body: Members) -> Result<tenantry_service::ApiKeyDraft> {
+    api_keys::read_new(body, TenantId::PLATFORM, Ok)
+}
+
 #[test]
 fn bodies_are_read_as_documented() {
     check_members("NewTenant", "", read_new_tenant);
@@ -58,6 +62,9 @@ fn bodies_are_read_as_documented() {
     check_members("ExternalId", "externalId.", users::read_new);
     check_members("UserPatch", "", users::read_patch);
     check_members("ExternalId", "externalId.", users::read_patch);
+    check_members("NewApiKey", "", read_new_api_key);
+    check_members("ApiKeyRotation", "", api_keys::read_rotation);
+    check_members("PresentedApiKey", "", api_keys::read_presented);
 }
 
 /// Of every parameter that the document tells of, the empty text, which none of them can be.
@@ -84,6 +91,7 @@ fn check_query<T>(path: &str, read: impl FnOnce(&str) -> Result<T>) {
 fn queries_are_read_as_documented() {
     check_query("/api/v1/admin/tenants", |raw| tenants::read_query(Some(raw)));
     check_query("/api/v1/admin/tenants/{tenantId}/users", |raw| users::read_query(Some(raw)));
+    check_query("/api/v1/api-keys", |raw| api_keys::read_query(Some(raw)));
     check_query("/api/v1/admin/audit-logs", |raw| audit_logs::read_query(Query::parse(Some(raw))));
 }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -64,6 +64,18 @@ impl JsonBody {
         let limit = app.config.body_limit;
         let bytes = collect(&self.headers, self.body, limit).await?;
         Ok(Members::parse(bytes)?)
+    }
+
+    /// Reads it as a JSON object, which has no members if there is no body.
+    pub(crate) async fn read_if_any(
+        self,
+        app: &AppState,
+        media: Media,
+    ) -> Result<Members, ApiError> {
+        if self.body.is_end_stream() {
+            return Ok(Members::parse(Bytes::from_static(b"{}"))?);
+        }
+        self.read(app, media).await
     }
 }
 

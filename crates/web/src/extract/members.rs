@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use axum::body::Bytes;
 use serde_json::value::RawValue;
@@ -177,6 +178,26 @@ pub(crate) fn string<T, E: fmt::Display>(
     |value| match value {
         Value::String(text) => parse(&text).map_err(|problem| problem.to_string()),
         _ => Err("must be a string".to_owned()),
+    }
+}
+
+/// Reads a list of strings with `parse`.
+pub(crate) fn strings<T>(
+    parse: impl FnOnce(&[&str]) -> Result<T, String>,
+) -> impl FnOnce(Value) -> Result<T, String> {
+    |value| {
+        let texts: Option<Vec<_>> =
+            value.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
+        parse(&texts.ok_or("must be a list of strings")?)
+    }
+}
+
+/// Reads an integer of the range.
+pub(crate) fn integer_in(range: RangeInclusive<u32>) -> impl FnOnce(Value) -> Result<u32, String> {
+    move |value| {
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let wrong = || not_in(&(u64::from(*range.start())..=u64::from(*range.end())));
+        number.filter(|number| range.contains(number)).ok_or_else(wrong)
     }
 }
 

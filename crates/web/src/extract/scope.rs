@@ -72,6 +72,15 @@ impl CallerScope {
         self.gated.admit(app).await
     }
 
+    /// Authority over the tenant that the header names.
+    pub(crate) async fn authorize(
+        &self,
+        app: &AppState,
+        permission: Permission,
+    ) -> Result<TenantAccess> {
+        self.admit(app).await?.authorize(self.acting_in, self.acting_in, permission)
+    }
+
     /// Authority over the platform.
     pub(crate) async fn authorize_platform(&self, app: &AppState) -> Result<PlatformAccess> {
         self.admit(app).await?.authorize_platform()
@@ -164,7 +173,7 @@ fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
 }
 
 /// An id in the path.
-async fn in_path<T: FromStr>(parts: &mut Parts, name: &str) -> Option<T> {
+pub(crate) async fn in_path<T: FromStr>(parts: &mut Parts, name: &str) -> Option<T> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(param, _)| *param == name)?.1.parse().ok()
 }

@@ -1,0 +1,419 @@
+//! API keys.
+
+use std::convert::Infallible;
+use std::str::FromStr as _;
+
+use axum::extract::{FromRequestParts, RawQuery, State};
+use axum::http::request::Parts;
+use serde::Serialize;
+use serde_json::Value;
+use tenantry_domain::access::Permission;
+use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, ApiKeyStatus, GRACE_MAX_SECONDS, KeyRefusal};
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::error::{Error, Missing, Result};
+use tenantry_domain::id::{ApiKeyId, TenantId};
+use tenantry_domain::network::{self, Network};
+use tenantry_domain::page::PageRequest;
+use tenantry_domain::scope::Scopes;
+use tenantry_domain::text::Name;
+use tenantry_security::secret::SecretText;
+use tenantry_service::{ApiKeyDraft, KeyValidation};
+use utoipa::{IntoParams, ToSchema};
+
+use super::lists::{CursorParams, OffsetParams, PageBody};
+use super::{Answer, schemas, unless_missing};
+use crate::app::App;
+use crate::envelope::{Success, created, ok};
+use crate::error::{ApiError, Failure};
+use crate::extract::body::{JsonBody, Media};
+use crate::extract::members::{Members, integer_in, string, strings};
+use crate::extract::query::Query;
+use crate::extract::scope::{CallerScope, in_path};
+use crate::router::API;
+
+/// A key with which a machine calls in place of a person.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApiKeyBody<'a> {
+    #[schema(value_type = String, format = "uuid")]
+    id: ApiKeyId,
+    name: &'a str,
+    /// The first characters of the key, to recognise it by.
+    prefix: &'a str,
+    #[schema(schema_with = schemas::scopes)]
+    scopes: &'a Scopes,
+    /// From this instant on it is expired; null: never.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    expires_at: Option<Timestamp>,
+    /// The addresses and networks it may be used from; anywhere if empty.
+    #[schema(schema_with = schemas::ip_allowlist)]
+    ip_allowlist: &'a [Network],
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it last called.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    last_used_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    revoked_at: Option<Timestamp>,
+}
+
+impl<'a> From<&'a ApiKey> for ApiKeyBody<'a> {
+    fn from(key: &'a ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name.as_str(),
+            prefix: &key.prefix,
+            scopes: &key.scopes,
+            expires_at: key.expires_at,
+            ip_allowlist: &key.ip_allowlist,
+            created_at: key.created_at,
+            last_used_at: key.last_used_at,
+            revoked_at: key.revoked_at,
+        }
+    }
+}
+
+/// A new key, and the one time that its text is shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedApiKey)]
+pub(crate) struct IssuedBody<'a> {
+    #[serde(flatten)]
+    api_key: ApiKeyBody<'a>,
+    /// The key itself. It is shown now and never again.
+    key: &'a str,
+}
+
+/// A key with a new text, and the one time that this is shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RotatedApiKey)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RotatedBody<'a> {
+    #[serde(flatten)]
+    api_key: ApiKeyBody<'a>,
+    /// From this instant on the text before is no good.
+    #[schema(value_type = String, format = DateTime)]
+    grace_ends_at: Timestamp,
+    /// The key itself. It is shown now and never again.
+    key: &'a str,
+}
+
+/// What a text that somebody presents as an API key is worth now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeyValidation)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ValidationBody<'a> {
+    /// Whether it is a key that is good now.
+    valid: bool,
+    /// Why it is not; null if it is.
+    #[schema(schema_with = schemas::key_refusal_or_null, required = true)]
+    reason: Option<KeyRefusal>,
+    /// The key's tenant; null where there is no such key.
+    #[schema(value_type = Option<String>, format = "uuid", required = true)]
+    tenant_id: Option<TenantId>,
+    /// The key's id; null where there is no such key.
+    #[schema(value_type = Option<String>, format = "uuid", required = true)]
+    id: Option<ApiKeyId>,
+    /// What it may do now: nothing, if it is not good.
+    #[schema(schema_with = schemas::scopes)]
+    scopes: &'a Scopes,
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    expires_at: Option<Timestamp>,
+}
+
+/// An API key to be made.
+#[derive(ToSchema)]
+#[schema(as = NewApiKey)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
+pub(super) struct NewApiKeyBody {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// None unless given. `usage:write:any` is for keys of the platform's tenant alone.
+    #[schema(schema_with = schemas::scopes, required = false)]
+    scopes: Option<Vec<String>>,
+    /// An instant to come; never unless given.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// Anywhere unless given.
+    #[schema(schema_with = schemas::ip_allowlist, required = false)]
+    ip_allowlist: Option<Vec<String>>,
+}
+
+/// How a key gets its new text.
+#[derive(ToSchema)]
+#[schema(as = ApiKeyRotation)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_rotation` reads it")]
+pub(crate) struct RotationBody {
+    /// How long the text before stays good.
+    #[schema(minimum = 0, maximum = 2_592_000, default = 0, nullable = false)]
+    grace_seconds: Option<u32>,
+}
+
+/// What somebody presents as an API key.
+#[derive(ToSchema)]
+#[schema(as = PresentedApiKey)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_presented` reads it")]
+pub(super) struct PresentedBody {
+    /// Whatever it is: what cannot be a key is answered `MALFORMED`.
+    #[schema(write_only, format = Password)]
+    key: String,
+}
+
+/// Which API keys to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
+pub(super) struct ApiKeyParams {
+    /// Those in this state.
+    #[param(schema_with = schemas::api_key_status)]
+    status: Option<String>,
+}
+
+/// Reads a key of a tenant. `future` tells instants to come from those that are over.
+pub(super) fn read_new(
+    mut body: Members,
+    tenant: TenantId,
+    future: impl FnOnce(Timestamp) -> Result<Timestamp, String>,
+) -> Result<ApiKeyDraft> {
+    let name = body.required("name", string(Name::parse));
+    let read_scopes = |names: &[&str]| {
+        let scopes = Scopes::parse(names.iter().copied())?;
+        scopes.check_tenant(tenant).map(|()| scopes)
+    };
+    let scopes = body.given("scopes", strings(read_scopes)).unwrap_or_default();
+    let read_instant = |text: &str| {
+        let at: Timestamp = text.parse().map_err(|problem| format!("{problem}"))?;
+        future(at)
+    };
+    let expires_at = body.optional("expiresAt", string(read_instant));
+    let read_networks = |texts: &[&str]| network::allowlist(texts.iter().copied());
+    let ip_allowlist = body.given("ipAllowlist", strings(read_networks)).unwrap_or_default();
+    body.build(name.map(|name| ApiKeyDraft { name, scopes, expires_at, ip_allowlist }))
+}
+
+/// Reads the seconds of grace.
+pub(super) fn read_rotation(mut body: Members) -> Result<u32> {
+    let grace = body.given("graceSeconds", integer_in(0..=GRACE_MAX_SECONDS)).unwrap_or_default();
+    body.build(Some(grace))
+}
+
+pub(super) fn read_presented(mut body: Members) -> Result<SecretText> {
+    let key = body.required("key", |value| match value {
+        Value::String(text) => Ok(SecretText::new(text)),
+        _ => Err("must be a string".to_owned()),
+    });
+    body.build(key)
+}
+
+pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest)> {
+    let mut query = Query::parse(raw);
+    let filter = ApiKeyFilter { status: query.take("status", ApiKeyStatus::from_str) };
+    let page = query.page();
+    query.finish()?;
+    Ok((filter, page))
+}
+
+/// The API key that the path names, if what it says can name one.
+#[derive(Debug)]
+pub(crate) struct ApiKeyInPath(Option<ApiKeyId>);
+
+impl ApiKeyInPath {
+    /// The key's id. Something that is no id is nobody's id.
+    fn id(&self) -> Result<ApiKeyId> {
+        self.0.ok_or(Error::NotFound(Missing::ApiKey))
+    }
+}
+
+impl FromRequestParts<App> for ApiKeyInPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
+        Ok(Self(in_path(parts, "id").await))
+    }
+}
+
+/// Make an API key
+///
+/// `key` in the answer is shown this once. Nobody gives a scope that they do not have themselves.
+#[utoipa::path(
+    post,
+    path = "/api-keys",
+    operation_id = "createApiKey",
+    tag = "API keys",
+    request_body(content = NewApiKeyBody),
+    responses(
+        (status = 201, description = "The key.", body = Success<IssuedBody<'_>>,
+            headers(("Location" = String, description = "Where it is.")))
+    ),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    scope: CallerScope,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Write).await?;
+    let said = async {
+        Query::none(query.as_deref())?;
+        let body = body.read(&app, Media::Json).await?;
+        Ok::<_, ApiError>(read_new(body, access.tenant(), |at| app.service.future(at))?)
+    };
+    let draft = unless_missing(said.await, app.service.tenant(&access)).await?;
+    let issued = app.service.create_api_key(&access, draft).await?;
+    let location = format!("{API}/api-keys/{}", issued.api_key.id);
+    let data = IssuedBody { api_key: (&issued.api_key).into(), key: issued.text.expose() };
+    created(&app, "API key created successfully", data, &location)
+}
+
+/// List the API keys
+#[utoipa::path(
+    get,
+    path = "/api-keys",
+    operation_id = "listApiKeys",
+    tag = "API keys",
+    params(ApiKeyParams, OffsetParams, CursorParams),
+    responses((status = 200, description = "A page.", body = Success<PageBody<ApiKeyBody<'_>>>)),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    scope: CallerScope,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Read).await?;
+    let said = read_query(query.as_deref());
+    let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
+    let page = app.service.list_api_keys(&access, filter, request).await?;
+    let items: Vec<_> = page.items.iter().map(ApiKeyBody::from).collect();
+    ok(&app, "API keys retrieved successfully", PageBody::new(&page, request, items))
+}
+
+/// Read an API key
+#[utoipa::path(
+    get,
+    path = "/api-keys/{id}",
+    operation_id = "getApiKey",
+    tag = "API keys",
+    responses((status = 200, description = "The key.", body = Success<ApiKeyBody<'_>>)),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn read(
+    State(app): State<App>,
+    scope: CallerScope,
+    key: ApiKeyInPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Read).await?;
+    let key = app.service.api_key(&access, key.id()?).await?;
+    Query::none(query.as_deref())?;
+    ok(&app, "API key retrieved successfully", ApiKeyBody::from(&key))
+}
+
+/// Revoke an API key
+///
+/// At once and for good, in rotation grace too. It stays in the list.
+#[utoipa::path(
+    delete,
+    path = "/api-keys/{id}",
+    operation_id = "revokeApiKey",
+    tag = "API keys",
+    responses(
+        (status = 200, description = "The key then.", body = Success<ApiKeyBody<'_>>),
+        (status = 409, description = "`ALREADY_REVOKED`.", body = Failure<'_>)
+    ),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    scope: CallerScope,
+    key: ApiKeyInPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Write).await?;
+    let id = key.id()?;
+    unless_missing(Query::none(query.as_deref()), app.service.api_key(&access, id)).await?;
+    let key = app.service.revoke_api_key(&access, id).await?;
+    ok(&app, "API key revoked successfully", ApiKeyBody::from(&key))
+}
+
+/// Give an API key a new text
+///
+/// `key` in the answer is shown this once. The text before stays good for `graceSeconds`, and one
+/// that was in its own grace already ends at once. Without a body the grace is 0.
+#[utoipa::path(
+    post,
+    path = "/api-keys/{id}/rotate",
+    operation_id = "rotateApiKey",
+    tag = "API keys",
+    request_body(content = ref("#/components/schemas/ApiKeyRotation")),
+    responses(
+        (status = 200, description = "The key then.", body = Success<RotatedBody<'_>>),
+        (status = 409, description = "`ALREADY_REVOKED`, `API_KEY_EXPIRED`: it is over.", body = Failure<'_>)
+    ),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn rotate(
+    State(app): State<App>,
+    scope: CallerScope,
+    key: ApiKeyInPath,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Write).await?;
+    let id = key.id()?;
+    let said = async {
+        Query::none(query.as_deref())?;
+        Ok::<_, ApiError>(read_rotation(body.read_if_any(&app, Media::Json).await?)?)
+    };
+    let grace = unless_missing(said.await, app.service.api_key(&access, id)).await?;
+    let reissued = app.service.rotate_api_key(&access, id, grace).await?;
+    let data = RotatedBody {
+        api_key: (&reissued.rotated.api_key).into(),
+        grace_ends_at: reissued.rotated.grace_ends_at,
+        key: reissued.text.expose(),
+    };
+    ok(&app, "API key rotated successfully", data)
+}
+
+/// Ask what an API key is worth
+///
+/// It counts as one call of the key's tenant. Of keys of other tenants the platform's tenant alone
+/// learns something; for everybody else they are `UNKNOWN`.
+#[utoipa::path(
+    post,
+    path = "/api-keys/validate",
+    operation_id = "validateApiKey",
+    tag = "API keys",
+    request_body(content = PresentedBody),
+    responses((status = 200, description = "What it is worth.", body = Success<ValidationBody<'_>>)),
+    extensions(("x-tenantry-access" = json!("tenant")))
+)]
+pub(crate) async fn validate(
+    State(app): State<App>,
+    scope: CallerScope,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Answer {
+    let access = scope.authorize(&app, Permission::Read).await?;
+    let said = async {
+        Query::none(query.as_deref())?;
+        Ok::<_, ApiError>(read_presented(body.read(&app, Media::Json).await?)?)
+    };
+    let text = unless_missing(said.await, app.service.tenant(&access)).await?;
+    let KeyValidation { presented, refusal } = app.service.validate_api_key(&access, &text).await?;
+    let nothing = Scopes::default();
+    let key = presented.as_ref().map(|presented| &presented.api_key);
+    let data = ValidationBody {
+        valid: refusal.is_none(),
+        reason: refusal,
+        tenant_id: presented.as_ref().map(|presented| presented.tenant),
+        id: key.map(|key| key.id),
+        scopes: key.filter(|_| refusal.is_none()).map_or(&nothing, |key| &key.scopes),
+        expires_at: key.and_then(|key| key.expires_at),
+    };
+    ok(&app, "API key validated", data)
+}
