@@ -86,6 +86,8 @@ codes! {
     AlreadyRevoked = "ALREADY_REVOKED", CONFLICT, "API key already revoked";
     /// The API key has expired.
     ApiKeyExpired = "API_KEY_EXPIRED", CONFLICT, "API key expired";
+    /// The OAuth client is public and has no secret.
+    PublicClient = "PUBLIC_CLIENT", CONFLICT, "Public client";
     /// The body is longer than the server takes.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", PAYLOAD_TOO_LARGE, "Payload too large";
     /// The body is of another type than the operation takes.
@@ -237,6 +239,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::ExternalId) => Code::ExternalIdTaken,
         Error::Conflict(Conflict::AlreadyRevoked) => Code::AlreadyRevoked,
         Error::Conflict(Conflict::ApiKeyExpired) => Code::ApiKeyExpired,
+        Error::Conflict(Conflict::PublicClient) => Code::PublicClient,
         Error::Invalid(_) => Code::ValidationFailed,
         Error::Unavailable(_) => Code::Unavailable,
         Error::Internal(_) => Code::Internal,
@@ -265,6 +268,7 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         }
         Error::Conflict(Conflict::AlreadyRevoked) => "a key is revoked once, for good".into(),
         Error::Conflict(Conflict::ApiKeyExpired) => "an expired key gets no new secret".into(),
+        Error::Conflict(Conflict::PublicClient) => "a public client has no secret".into(),
         Error::Invalid(_) => "error.fields names every offending field".into(),
         Error::Unavailable(_) => "try again shortly".into(),
         Error::Internal(_) => "the cause is in the server's log under the requestId".into(),
