@@ -60,6 +60,9 @@ pub enum Conflict {
     /// The API key has expired.
     #[error("the API key has expired")]
     ApiKeyExpired,
+    /// The OAuth client is public and has no secret.
+    #[error("the OAuth client is public and has no secret")]
+    PublicClient,
 }
 
 /// Why a valid caller may not do what it asked for.

@@ -116,7 +116,7 @@ impl Credentials for SqliteStore {
         let integration = integration.clone();
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, &integration, id)?;
-            let after = patch.clone().apply(&before, books.at);
+            let after = patch.clone().apply(&before, books.at)?;
             let mut details = difference(&json(&before)?, &json(&after)?);
             if let Some(Sealed(secret)) = &patch.secret {
                 sql::execute(

@@ -88,6 +88,8 @@ codes! {
     AlreadyRevoked = "ALREADY_REVOKED", CONFLICT, "API key already revoked";
     /// The API key has expired.
     ApiKeyExpired = "API_KEY_EXPIRED", CONFLICT, "API key expired";
+    /// The OAuth client is public and has no secret.
+    PublicClient = "PUBLIC_CLIENT", CONFLICT, "Public client";
     /// The body is longer than the server takes.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", PAYLOAD_TOO_LARGE, "Payload too large";
     /// The body is of another type than the operation takes.
@@ -249,6 +251,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::ExternalId) => Code::ExternalIdTaken,
         Error::Conflict(Conflict::AlreadyRevoked) => Code::AlreadyRevoked,
         Error::Conflict(Conflict::ApiKeyExpired) => Code::ApiKeyExpired,
+        Error::Conflict(Conflict::PublicClient) => Code::PublicClient,
         Error::Invalid(_) | Error::InvalidLines { .. } => Code::ValidationFailed,
         Error::Unavailable(_) => Code::Unavailable,
         Error::Internal(_) => Code::Internal,
@@ -277,6 +280,7 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         }
         Error::Conflict(Conflict::AlreadyRevoked) => "a key is revoked once, for good".into(),
         Error::Conflict(Conflict::ApiKeyExpired) => "an expired key gets no new secret".into(),
+        Error::Conflict(Conflict::PublicClient) => "a public client has no secret".into(),
         Error::Invalid(_) => "error.fields names every offending field".into(),
         Error::InvalidLines { .. } => {
             "nothing was imported; error.lines names the bad lines".into()

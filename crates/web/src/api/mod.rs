@@ -3,10 +3,13 @@
 pub(crate) mod api_keys;
 pub(crate) mod audit_logs;
 mod counts;
+mod credential_bodies;
+pub(crate) mod credentials;
 pub(crate) mod health;
 mod lists;
 pub(crate) mod meta;
 mod numbers;
+pub(crate) mod oauth_clients;
 pub(crate) mod schemas;
 pub(crate) mod statistics;
 pub(crate) mod tenants;

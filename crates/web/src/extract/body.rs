@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tenantry_domain::error::Error;
+use tenantry_security::secret::SecretBytes;
 
 use super::members::Members;
 use crate::app::{App, AppState};
@@ -79,7 +80,8 @@ impl JsonBody {
     }
 }
 
-/// Reads a body of at most this many bytes.
+/// Reads a body of at most this many bytes. Any body can hold a secret: the bytes are wiped when the
+/// last who reads them is done.
 pub(super) async fn collect(
     headers: &HeaderMap,
     body: Body,
@@ -90,11 +92,18 @@ pub(super) async fn collect(
     if announced.is_some_and(|announced: usize| announced > limit) {
         return Err(ApiError::PayloadTooLarge(limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge(limit)),
-        Err(_) => Err(Error::Malformed("the body ended early".to_owned()).into()),
+    let mut bytes = SecretBytes::with_capacity(announced.unwrap_or_default());
+    let mut body = Limited::new(body, limit);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => frame.data_ref().into_iter().for_each(|data| bytes.extend(data)),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(ApiError::PayloadTooLarge(limit));
+            }
+            Err(_) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
+        }
     }
+    Ok(Bytes::from_owner(bytes))
 }
 
 fn is_of(headers: &HeaderMap, media: Media) -> bool {
