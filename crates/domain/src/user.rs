@@ -217,11 +217,38 @@ pub struct Warned<T> {
     pub warnings: Vec<Warning>,
 }
 
+/// A change of who a person is in an external realm: each part that is given, beside the one that
+/// stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "each is the field of `ExternalId` of the same name")]
+pub struct ExternalIdPatch {
+    pub realm: Option<String>,
+    pub subject: Option<String>,
+}
+
+impl From<ExternalId> for ExternalIdPatch {
+    fn from(id: ExternalId) -> Self {
+        Self { realm: Some(id.realm), subject: Some(id.subject) }
+    }
+}
+
+impl ExternalIdPatch {
+    fn apply(self, before: Option<&ExternalId>) -> crate::error::Result<ExternalId> {
+        let realm = self.realm.or_else(|| before.map(|id| id.realm.clone()));
+        let subject = self.subject.or_else(|| before.map(|id| id.subject.clone()));
+        let required = |part| Error::invalid(part, "is required");
+        Ok(ExternalId {
+            realm: realm.ok_or_else(|| required("externalId.realm"))?,
+            subject: subject.ok_or_else(|| required("externalId.subject"))?,
+        })
+    }
+}
+
 /// A change of a user.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "each is the field of `User` of the same name")]
 pub struct UserPatch {
-    pub external_id: Patch<ExternalId>,
+    pub external_id: Patch<ExternalIdPatch>,
     pub email: Option<Email>,
     pub name: Patch<Name>,
     pub status: Option<UserStatus>,
@@ -230,9 +257,18 @@ pub struct UserPatch {
 
 impl UserPatch {
     /// The user after the change.
-    pub fn apply(self, before: &User, at: Timestamp) -> User {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it would have an external id without one of its parts.
+    pub fn apply(self, before: &User, at: Timestamp) -> crate::error::Result<User> {
         let mut user = before.clone();
-        self.external_id.apply(&mut user.external_id);
+        match self.external_id {
+            Patch::Keep => {}
+            Patch::Clear => user.external_id = None,
+            Patch::Set(patch) => {
+                user.external_id = Some(patch.apply(before.external_id.as_ref())?);
+            }
+        }
         self.name.apply(&mut user.name);
         user.email = self.email.unwrap_or(user.email);
         user.status = self.status.unwrap_or(user.status);
@@ -240,7 +276,7 @@ impl UserPatch {
         if user != *before {
             user.updated_at = at;
         }
-        user
+        Ok(user)
     }
 }
 

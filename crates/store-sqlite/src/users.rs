@@ -106,7 +106,7 @@ impl Users for SqliteStore {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
             before.roles.check_grant(access)?;
-            let after = patch.clone().apply(&before, books.at);
+            let after = patch.clone().apply(&before, books.at)?;
             if after != before {
                 after.roles.check_grant(access)?;
                 require_unique(books, &after)?;

@@ -56,7 +56,7 @@ pub async fn each_step_is_counted(f: &Fixture) {
         f.clock.advance(10);
         let expected = patch.clone().apply(&user, f.now());
         user = f.store.update_user(&access, user.id, patch).await.unwrap().value;
-        assert_eq!(user, expected);
+        assert_eq!(user, expected.unwrap());
         assert_eq!(f.store.user(&access, user.id).await.unwrap(), user);
         assert_eq!(f.counts(tenant).await, counts);
         let entry = f.newest_entry(tenant).await;
@@ -136,7 +136,8 @@ pub async fn an_external_id_is_unique_in_its_tenant(f: &Fixture) {
     new.external_id = Some(external("ann"));
     let result = f.store.create_user(&system(tenant), new).await;
     assert_fault!(result, Error::Conflict(Conflict::ExternalId));
-    let set = |id: ExternalId| UserPatch { external_id: Patch::Set(id), ..UserPatch::default() };
+    let set =
+        |id: ExternalId| UserPatch { external_id: Patch::Set(id.into()), ..UserPatch::default() };
     let result = f.store.update_user(&system(tenant), ben.id, set(external("ann"))).await;
     assert_fault!(result, Error::Conflict(Conflict::ExternalId));
     assert_eq!(f.statistics(tenant).await, before);

@@ -386,7 +386,11 @@ async fn govern(
     done: &'static str,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Govern).await?;
-    unless_missing(Query::none(query.as_deref()), app.service.tenant(&access)).await?;
+    let allowed = async {
+        act.check(access.tenant())?;
+        app.service.tenant(&access).await
+    };
+    unless_missing(Query::none(query.as_deref()), allowed).await?;
     let tenant = app.service.govern_tenant(&access, act).await?;
     ok(&app, done, TenantBody::from(&tenant))
 }

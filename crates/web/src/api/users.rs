@@ -13,7 +13,8 @@ use tenantry_domain::page::PageRequest;
 use tenantry_domain::patch::Patch;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    ExternalId, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus, UserStatusFilter,
+    ExternalId, ExternalIdPatch, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus,
+    UserStatusFilter,
 };
 use tenantry_security::password::check_password;
 use tenantry_security::secret::SecretText;
@@ -128,7 +129,19 @@ pub(super) struct UserPatchBody {
     status: Option<String>,
     #[schema(schema_with = schemas::user_roles, required = false)]
     roles: Option<Vec<String>>,
-    external_id: Option<ExternalIdBody<'static>>,
+    external_id: Option<ExternalIdPatchBody>,
+}
+
+/// A change of who a person is in an external realm. What is not given stays.
+#[derive(ToSchema)]
+#[schema(as = ExternalIdPatch)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
+struct ExternalIdPatchBody {
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", nullable = false)]
+    realm: Option<String>,
+    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    subject: Option<String>,
 }
 
 /// Which users to list.
@@ -153,18 +166,20 @@ fn read_roles(value: Value) -> Result<UserRoles, String> {
     UserRoles::parse(names.iter().map(String::as_str))
 }
 
-fn read_external_id(body: &mut Members) -> Patch<ExternalId> {
+fn read_external_id(body: &mut Members) -> Option<ExternalId> {
     let read = body.object("externalId.", |members| {
         let realm = members.required("realm", string(realm_name));
         let subject = members.required("subject", string(line_of(SUBJECT_MAX)));
         realm.zip(subject).map(|(realm, subject)| ExternalId { realm, subject })
     });
-    match read {
-        Patch::Clear => Patch::Clear,
-        Patch::Set(Some(external_id)) => Patch::Set(external_id),
-        // What is wrong with it is noted.
-        Patch::Keep | Patch::Set(None) => Patch::Keep,
-    }
+    read.set().flatten()
+}
+
+fn read_external_id_patch(body: &mut Members) -> Patch<ExternalIdPatch> {
+    body.object("externalId.", |members| ExternalIdPatch {
+        realm: members.given("realm", string(realm_name)),
+        subject: members.given("subject", string(line_of(SUBJECT_MAX))),
+    })
 }
 
 fn read_password(value: Value) -> Result<SecretText, String> {
@@ -180,14 +195,14 @@ pub(super) fn read_new(mut body: Members) -> Result<UserDraft> {
     let status = body.given("status", string(UserStatus::from_str)).unwrap_or(UserStatus::Active);
     let member = UserRoles { member: true, ..UserRoles::default() };
     let roles = body.given("roles", read_roles).unwrap_or(member);
-    let external_id = read_external_id(&mut body).set();
+    let external_id = read_external_id(&mut body);
     let password = body.optional("password", read_password);
     body.build(email.map(|email| UserDraft { external_id, email, name, status, roles, password }))
 }
 
 pub(super) fn read_patch(mut body: Members) -> Result<UserPatch> {
     let patch = UserPatch {
-        external_id: read_external_id(&mut body),
+        external_id: read_external_id_patch(&mut body),
         email: body.given("email", string(Email::parse)),
         name: body.patch("name", string(Name::parse)),
         status: body.given("status", string(UserStatus::from_str)),

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -73,10 +73,15 @@ impl JsonBody {
         app: &AppState,
         media: Media,
     ) -> Result<Members, ApiError> {
-        if self.body.is_end_stream() {
+        // Whether a chunked body is empty shows at its end.
+        let bytes = collect(&self.headers, self.body, app.config.body_limit).await?;
+        if bytes.is_empty() {
             return Ok(Members::parse(Bytes::from_static(b"{}"))?);
         }
-        self.read(app, media).await
+        if !is_of(&self.headers, media) {
+            return Err(ApiError::UnsupportedMediaType(media.expected()));
+        }
+        Ok(Members::parse(bytes)?)
     }
 }
 
