@@ -57,6 +57,10 @@ words! {
         UserUpdated = "USER_UPDATED",
         /// A user was removed.
         UserDeleted = "USER_DELETED",
+        /// Many users were made at once.
+        UsersImported = "USERS_IMPORTED",
+        /// A user was removed, if it was still there, and what is personal about it with it.
+        UserErased = "USER_ERASED",
         /// An API key was made.
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key got a new secret.
@@ -102,7 +106,11 @@ impl Action {
             | Self::TenantSuspended
             | Self::TenantActivated
             | Self::TenantDeleted => ResourceKind::Tenant,
-            Self::UserCreated | Self::UserUpdated | Self::UserDeleted => ResourceKind::User,
+            Self::UserCreated
+            | Self::UserUpdated
+            | Self::UserDeleted
+            | Self::UsersImported
+            | Self::UserErased => ResourceKind::User,
             Self::ApiKeyCreated
             | Self::ApiKeyRotated
             | Self::ApiKeyRevoked

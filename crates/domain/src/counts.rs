@@ -133,6 +133,11 @@ impl Counts {
                     1,
                 )?;
             }
+            Change::Users { active, inactive, admins } => {
+                self.shift(None, Some(Bucket::UsersActive), active)?;
+                self.shift(None, Some(Bucket::UsersInactive), inactive)?;
+                self.shift(None, Some(Bucket::Admins), admins)?;
+            }
             Change::Credential { before, after } => {
                 let bucket = |facts: CredentialFacts| facts.bucket(at);
                 self.shift(before.map(bucket), after.map(bucket), 1)?;
@@ -213,6 +218,8 @@ pub enum Change {
     None,
     /// A user.
     User { before: Option<UserFacts>, after: Option<UserFacts> },
+    /// Many users are made at once.
+    Users { active: u64, inactive: u64, admins: u64 },
     /// A credential.
     Credential { before: Option<CredentialFacts>, after: Option<CredentialFacts> },
     /// An API key.
@@ -224,6 +231,30 @@ pub enum Change {
 }
 
 impl Change {
+    /// Many users that are made at once.
+    pub fn of_new_users(users: impl IntoIterator<Item = UserFacts>) -> Self {
+        let (mut active, mut inactive, mut admins) = (0, 0, 0);
+        for facts in users {
+            active += u64::from(facts.active);
+            inactive += u64::from(!facts.active);
+            admins += u64::from(facts.admin);
+        }
+        Self::Users { active, inactive, admins }
+    }
+
+    /// How many things it happens to.
+    pub const fn rows(&self) -> u64 {
+        match *self {
+            Self::Users { active, inactive, .. } => active + inactive,
+            Self::Expired { rows, .. } => rows,
+            Self::None
+            | Self::User { .. }
+            | Self::Credential { .. }
+            | Self::ApiKey { .. }
+            | Self::OauthClient { .. } => 1,
+        }
+    }
+
     /// The instant at which the changed thing would have expired by itself, and the one at which
     /// it will now: what the schedule of expiries loses and gains. An instant that is not after
     /// `at` is no longer, or never was, in the schedule.
@@ -245,9 +276,11 @@ impl Change {
                 };
                 (due(before), due(after))
             }
-            Self::None | Self::User { .. } | Self::OauthClient { .. } | Self::Expired { .. } => {
-                (None, None)
-            }
+            Self::None
+            | Self::User { .. }
+            | Self::Users { .. }
+            | Self::OauthClient { .. }
+            | Self::Expired { .. } => (None, None),
         }
     }
 }
@@ -366,6 +399,15 @@ mod tests {
             .after(&Change::User { before: user(true, true), after: user(false, true) }, NOW)
             .unwrap();
         assert_eq!((counts.users(), counts.users_inactive, counts.admins), (1, 1, 1));
+    }
+
+    #[test]
+    fn users_that_are_made_at_once_count_each() {
+        let facts = [(true, true), (true, false), (false, true)];
+        let change = Change::of_new_users(facts.map(|(active, admin)| UserFacts { active, admin }));
+        let counts = Counts::default().after(&change, NOW).unwrap();
+        assert_eq!((counts.users_active, counts.users_inactive, counts.admins), (2, 1, 2));
+        assert_eq!(change.rows(), 3);
     }
 
     #[test]

@@ -11,6 +11,17 @@ pub struct FieldError {
     pub problem: String,
 }
 
+/// What is wrong with one line of an import.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LineError {
+    /// The line, from 1, as a text editor counts.
+    pub line: u64,
+    /// The field or the column; `line` where it is the line as a whole.
+    pub field: String,
+    /// What would be right, continuing the field's name: "must be a UUID".
+    pub problem: String,
+}
+
 /// The things a request can name and that can be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
@@ -138,6 +149,14 @@ pub enum Error {
     /// The request can be read and breaks rules; every offending field is named.
     #[error("{}", Fields(.0))]
     Invalid(Vec<FieldError>),
+    /// An import has bad lines, and nothing of it was taken.
+    #[error("{total} problems in the lines of an import")]
+    InvalidLines {
+        /// The first of the problems, in the order of their lines.
+        lines: Vec<LineError>,
+        /// How many there are.
+        total: u64,
+    },
     /// The store cannot answer now and may be able to soon; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -90,7 +90,7 @@ ids! {
     UserId,
     /// An API key.
     ApiKeyId,
-    /// An OAuth client. Not the `clientId` it presents, which is [`crate::oauth_client::ClientId`].
+    /// An OAuth client. Not the `clientId` that it presents.
     OauthClientId,
     /// A credential of the vault.
     CredentialId,

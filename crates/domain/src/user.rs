@@ -6,7 +6,7 @@ use crate::access::{Role, TenantAccess};
 use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{Counts, UserFacts};
-use crate::error::{Denied, Error};
+use crate::error::{Conflict, Denied, Error};
 use crate::id::{TenantId, UserId};
 use crate::patch::Patch;
 use crate::text::{Email, Name};
@@ -171,6 +171,50 @@ impl NewUser {
             last_login_at: None,
         }
     }
+}
+
+/// What no two users of a tenant share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// The e-mail address, whose case does not matter.
+    pub email: Option<Email>,
+    /// Who it is in an external realm.
+    pub external_id: Option<ExternalId>,
+}
+
+/// One of many users has what another user of the tenant has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Collision {
+    /// The place of the user among the many, from 0.
+    pub index: usize,
+    /// What it has: [`Conflict::Email`] or [`Conflict::ExternalId`].
+    pub conflict: Conflict,
+}
+
+/// What the erasure of a person led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// The user.
+    pub id: UserId,
+    /// How many entries of the ledger lost clear text.
+    pub entries: u64,
+}
+
+words! {
+    /// What an administrator should know about a change that was made all the same.
+    Warning {
+        /// Nobody is left who can sign in and administer the tenant.
+        NoActiveTenantAdmin = "NO_ACTIVE_TENANT_ADMIN",
+    }
+}
+
+/// What a change led to, and what an administrator should know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warned<T> {
+    /// What it led to.
+    pub value: T,
+    /// What is worth knowing; mostly nothing.
+    pub warnings: Vec<Warning>,
 }
 
 /// A change of a user.

@@ -22,6 +22,7 @@ mod api_keys;
 mod audit;
 mod callers;
 mod credentials;
+mod imports;
 pub mod meter;
 mod oauth_clients;
 pub mod settler;
@@ -34,6 +35,7 @@ mod users;
 
 pub use crate::api_keys::{ApiKeyDraft, IssuedApiKey, KeyValidation, ReissuedApiKey};
 pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredential};
+pub use crate::imports::{IMPORT_MAX, PROBLEMS_TOLD, UserImport};
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
 pub use crate::setup::{SetupError, Wiring};
 pub use crate::users::UserDraft;

@@ -1,5 +1,5 @@
 //! The settler: appends an entry for what has expired, soon after it has, so that the next read
-//! and the next change of its tenant need not.
+//! and the next change of its tenant need not. Beside that it purges what deleted tenants leave.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,12 @@ const CHUNK: usize = 500;
 /// How often to look again: something that expires sooner may have been made meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Settles what is due, again and again, until it is dropped.
+/// Rows of deleted tenants removed at once: a few milliseconds of the one writer.
+const PURGE: u32 = 500;
+/// How long others have the writer to themselves between two such removals.
+const PURGE_AGAIN: Duration = Duration::from_millis(20);
+
+/// Settles what is due and purges what is left, again and again, until it is dropped.
 pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
     loop {
         let pause = match store.settle(CHUNK).await {
@@ -23,6 +28,14 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
             Err(error) => {
                 tracing::warn!(%error, "what has expired could not be settled; reads stay exact");
                 LOOK_AGAIN
+            }
+        };
+        let pause = match store.purge(PURGE).await {
+            Ok(purged) if purged.more => pause.min(PURGE_AGAIN),
+            Ok(_) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "rows of deleted tenants could not be purged; they are left");
+                pause
             }
         };
         tokio::time::sleep(pause).await;

@@ -6,7 +6,8 @@ use tenantry_domain::id::UserId;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    ExternalId, NewUser, PasswordHash, User, UserFilter, UserPatch, UserRoles, UserStatus,
+    Erased, ExternalId, NewUser, PasswordHash, User, UserFilter, UserPatch, UserRoles, UserStatus,
+    Warned,
 };
 use tenantry_security::password::check_password;
 use tenantry_security::secret::SecretText;
@@ -70,12 +71,18 @@ impl Service {
         access: &TenantAccess,
         id: UserId,
         patch: UserPatch,
-    ) -> Result<User> {
+    ) -> Result<Warned<User>> {
         self.store.update_user(access, id, patch).await
     }
 
     /// Removes a user; answers what it was.
-    pub async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<User> {
+    pub async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<Warned<User>> {
         self.store.delete_user(access, id).await
+    }
+
+    /// Removes a user, if it is still there, and everything personal that the tenant's ledger
+    /// tells of it.
+    pub async fn erase_user(&self, access: &TenantAccess, id: UserId) -> Result<Warned<Erased>> {
+        self.store.erase_user(access, id).await
     }
 }

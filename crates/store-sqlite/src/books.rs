@@ -148,7 +148,7 @@ impl<'a> Books<'a> {
     pub(crate) fn post(&mut self, access: &TenantAccess, deed: Deed) -> Result<Entry> {
         let (lost, gained) = deed.change.schedule(self.at);
         self.reschedule(lost, gained)?;
-        let actor = access.actor();
+        let (actor, rows) = (access.actor(), deed.change.rows());
         self.append(Event {
             tenant: self.tenant,
             at: self.at,
@@ -159,7 +159,7 @@ impl<'a> Books<'a> {
             actor_info: actor.info.clone(),
             own: access.is_own(),
             resource_id: deed.resource_id,
-            rows: 1,
+            rows,
             details: deed.details,
         })
     }

@@ -72,6 +72,8 @@ impl Database {
         let connection = Connection::open(&self.file)?;
         set_up(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
+        // What is deleted or erased is overwritten, rather than left in unused parts of the file.
+        connection.pragma_update(None, "secure_delete", true)?;
         Ok(connection)
     }
 

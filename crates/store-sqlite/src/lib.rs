@@ -20,12 +20,15 @@ mod audit;
 mod books;
 mod connect;
 mod credentials;
+mod erasure;
 mod error;
 mod expiries;
+mod imports;
 mod installation;
 mod list;
 mod migrate;
 mod oauth_clients;
+mod purge;
 mod readers;
 mod recounts;
 mod sql;
@@ -130,6 +133,18 @@ impl SqliteStore {
         T: Send + 'static,
         F: Fn(&mut Books<'_>, &TenantAccess) -> error::Result<T> + Send + 'static,
     {
+        let change = move |books: &mut Books<'_>, access: &TenantAccess| {
+            change(books, access).map(Outcome::Done)
+        };
+        self.change_in_parts(access, change).await
+    }
+
+    /// As [`SqliteStore::change`], for a change that is made in several transactions.
+    async fn change_in_parts<T, F>(&self, access: &TenantAccess, mut change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Books<'_>, &TenantAccess) -> error::Result<Outcome<T>> + Send + 'static,
+    {
         let (context, bearer) = (self.context.clone(), access.clone());
         let work = move |connection: &Connection| {
             let mut books = Books::open(connection, &context, bearer.tenant())?;
@@ -139,12 +154,12 @@ impl SqliteStore {
             }
             // What the bearer was told it may do can have been taken back while it waited.
             statistician::confirm(connection, &bearer)?;
-            let value = change(&mut books, &bearer)?;
+            let outcome = change(&mut books, &bearer)?;
             books.close()?;
-            if let Some(call) = bearer.call() {
+            if let (Outcome::Done(_), Some(call)) = (&outcome, bearer.call()) {
                 usage::count(connection, &usage::single(call))?;
             }
-            Ok(Outcome::Done(value))
+            Ok(outcome)
         };
         let value = self.write(Durability::Flushed, work).await?;
         if let Some(call) = access.call() {

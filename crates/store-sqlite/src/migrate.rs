@@ -22,6 +22,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "api_key_rotation",
         sql: include_str!("../migrations/0002_api_key_rotation.sql"),
     },
+    Migration {
+        version: 3,
+        name: "erasure_and_purge",
+        sql: include_str!("../migrations/0003_erasure_and_purge.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

@@ -12,6 +12,7 @@ use crate::SqliteStore;
 use crate::audit;
 use crate::books::{head_columns, read_head};
 use crate::error::Result;
+use crate::purge;
 use crate::sql::{self, At, Id, Number, blob, count_columns, tenant_id};
 
 #[async_trait]
@@ -61,6 +62,8 @@ fn recount(connection: &Connection, tenant: TenantId) -> Result<Option<Recount>>
     let sum = |sql| sum(connection, sql, tenant);
     Ok(Some(Recount {
         deleted,
+        purge_due: purge::is_due(connection, tenant)?,
+        remains: if deleted { purge::remains(connection, tenant)? } else { 0 },
         head,
         rows: rows(connection, tenant, head.at)?,
         expiries: Pair {

@@ -20,6 +20,7 @@ use crate::SqliteStore;
 use crate::books::{Books, Context, Deed};
 use crate::error::Result;
 use crate::list::{List, search_key};
+use crate::purge;
 use crate::sql::{
     self, At, Id, Json, Number, Value, Word, blob, instant, json, json_text, number, tenant_id,
     text,
@@ -124,6 +125,7 @@ impl Tenants for SqliteStore {
                     "DELETE FROM expiries WHERE tenant_id = ?1",
                     params![tenant_id(tenant.id)],
                 )?;
+                purge::schedule(books.connection, tenant.id)?;
             } else {
                 tenant.status = status;
                 tenant.updated_at = books.at;

@@ -15,7 +15,7 @@ use crate::SqliteStore;
 use crate::error::Result;
 use crate::sql::{self, At, Number, tenant_id};
 use crate::statistician::confirm;
-use crate::tenants::require;
+use crate::tenants::{self, require};
 use crate::writer::{Durability, Outcome};
 
 /// The rows of what other services report.
@@ -27,7 +27,12 @@ const METERED: i64 = 1;
 impl Usage for SqliteStore {
     async fn count_calls(&self, calls: Vec<CallCount>) -> tenantry_domain::error::Result<()> {
         let work = move |connection: &Connection| {
-            calls.iter().try_for_each(|calls| count(connection, calls))?;
+            for calls in &calls {
+                // A tenant may be gone since; then so are its numbers, and nothing is to come back.
+                if tenants::status(connection, calls.tenant)?.is_some() {
+                    count(connection, calls)?;
+                }
+            }
             Ok(Outcome::Done(()))
         };
         self.write(Durability::Handed, work).await

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params, params_from_iter};
 use tenantry_domain::access::TenantAccess;
-use tenantry_domain::counts::Change;
+use tenantry_domain::counts::{Change, UserFacts};
 use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::Action;
@@ -11,14 +11,16 @@ use tenantry_domain::page::{Cursor, Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    ExternalId, NewUser, PasswordHash, User, UserFilter, UserPatch, UserRole, UserRoles,
-    UserStatus, UserStatusFilter,
+    Collision, Erased, ExternalId, Identity, NewUser, PasswordHash, User, UserFilter, UserPatch,
+    UserRole, UserRoles, UserStatus, UserStatusFilter, Warned, Warning,
 };
 use tenantry_store::Users;
 
 use crate::SqliteStore;
 use crate::books::{Books, Deed, counts};
+use crate::erasure::Erasure;
 use crate::error::Result;
+use crate::imports;
 use crate::list::{List, search_key};
 use crate::sql::{self, At, Id, Value, Word, blob, json, tenant_id, text};
 use crate::tenants::require;
@@ -42,7 +44,7 @@ impl Users for SqliteStore {
             let password_hash = new.password_hash.clone();
             let user = new.clone().into_user(books.at);
             require_unique(books, &user)?;
-            insert(books, &user, password_hash.as_ref())?;
+            insert(books, &user, password_hash.as_ref(), Existing::IsAFault)?;
             let change = Change::User { before: None, after: Some(user.facts()) };
             books.post(access, deed(Action::UserCreated, &user, change, json(&user)?))?;
             Ok(user)
@@ -100,7 +102,7 @@ impl Users for SqliteStore {
         access: &TenantAccess,
         id: UserId,
         patch: UserPatch,
-    ) -> tenantry_domain::error::Result<User> {
+    ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
             before.roles.check_grant(access)?;
@@ -114,7 +116,8 @@ impl Users for SqliteStore {
                 let details = difference(&json(&before)?, &json(&after)?);
                 books.post(access, deed(Action::UserUpdated, &after, change, details))?;
             }
-            Ok(after)
+            let warnings = warnings(books, Some(before.facts()), Some(after.facts()))?;
+            Ok(Warned { value: after, warnings })
         })
         .await
     }
@@ -123,21 +126,75 @@ impl Users for SqliteStore {
         &self,
         access: &TenantAccess,
         id: UserId,
-    ) -> tenantry_domain::error::Result<User> {
+    ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let user = get(books.connection, books.tenant, id)?;
             user.roles.check_grant(access)?;
-            sql::execute(
-                books.connection,
-                "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2",
-                params![tenant_id(books.tenant), Id(id.as_uuid())],
-            )?;
+            remove(books.connection, books.tenant, id)?;
             let change = Change::User { before: Some(user.facts()), after: None };
             books.post(access, deed(Action::UserDeleted, &user, change, json(&user)?))?;
-            Ok(user)
+            let warnings = warnings(books, Some(user.facts()), None)?;
+            Ok(Warned { value: user, warnings })
         })
         .await
     }
+
+    async fn taken(
+        &self,
+        access: &TenantAccess,
+        identities: Vec<Identity>,
+    ) -> tenantry_domain::error::Result<Vec<Collision>> {
+        let tenant = access.tenant();
+        self.read_long(move |connection| {
+            require(connection, tenant)?;
+            imports::taken(connection, tenant, &identities)
+        })
+        .await
+    }
+
+    async fn import_users(
+        &self,
+        access: &TenantAccess,
+        users: Vec<NewUser>,
+    ) -> tenantry_domain::error::Result<Vec<Collision>> {
+        self.change(access, move |books, access| imports::import(books, access, &users)).await
+    }
+
+    async fn erase_user(
+        &self,
+        access: &TenantAccess,
+        id: UserId,
+    ) -> tenantry_domain::error::Result<Warned<Erased>> {
+        let mut erasure = Erasure::of(id);
+        self.change_in_parts(access, move |books, access| erasure.go_on(books, access)).await
+    }
+}
+
+/// Removes the row.
+pub(crate) fn remove(connection: &Connection, tenant: TenantId, id: UserId) -> Result<()> {
+    let sql = "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2";
+    sql::execute(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())]).map(drop)
+}
+
+/// What an administrator should know about a change of a user that was just made.
+pub(crate) fn warnings(
+    books: &Books<'_>,
+    before: Option<UserFacts>,
+    after: Option<UserFacts>,
+) -> Result<Vec<Warning>> {
+    let administers =
+        |facts: Option<UserFacts>| facts.is_some_and(|facts| facts.active && facts.admin);
+    if !administers(before) || administers(after) {
+        return Ok(Vec::new());
+    }
+    let another = sql::optional(
+        books.connection,
+        "SELECT 1 FROM users WHERE tenant_id = ?1 AND tenant_admin = 1 AND status = 'active'
+         LIMIT 1",
+        params![tenant_id(books.tenant)],
+        |_| Ok(()),
+    )?;
+    Ok(if another.is_none() { vec![Warning::NoActiveTenantAdmin] } else { Vec::new() })
 }
 
 /// A user of this tenant.
@@ -192,19 +249,42 @@ fn require_unique(books: &Books<'_>, user: &User) -> Result<()> {
     Ok(())
 }
 
-fn insert(books: &Books<'_>, user: &User, password_hash: Option<&PasswordHash>) -> Result<()> {
-    sql::execute(
+/// What a user who has the same e-mail or external id means to an insertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Somebody should have looked before.
+    IsAFault,
+    /// Nothing is inserted.
+    IsKept,
+}
+
+/// Inserts a row; answers whether it did.
+pub(crate) fn insert(
+    books: &Books<'_>,
+    user: &User,
+    password_hash: Option<&PasswordHash>,
+    existing: Existing,
+) -> Result<bool> {
+    macro_rules! insert {
+        () => {
+            "INSERT INTO users (tenant_id, user_id, email, email_key, name, search_key, status,
+                 tenant_admin, member, external_realm, external_subject, updated_at, created_at,
+                 password_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+        };
+    }
+    let rows = sql::execute(
         books.connection,
-        "INSERT INTO users (tenant_id, user_id, email, email_key, name, search_key, status,
-             tenant_admin, member, external_realm, external_subject, updated_at, created_at,
-             password_hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        match existing {
+            Existing::IsAFault => insert!(),
+            Existing::IsKept => concat!(insert!(), " ON CONFLICT DO NOTHING"),
+        },
         params_from_iter(values(books, user).into_iter().chain([
             Value::Integer(user.created_at.as_millis()),
             text(password_hash.map(|hash| hash.0.as_str())),
         ])),
     )?;
-    Ok(())
+    Ok(rows > 0)
 }
 
 fn store(books: &Books<'_>, user: &User) -> Result<()> {

@@ -47,7 +47,7 @@ fn migrations_are_applied_once() {
         let (clock, entropy) = (ManualClock::default(), SeededEntropy::default());
         SqliteStore::migrate(directory.path(), Arc::new(clock), Arc::new(entropy)).unwrap().1
     };
-    assert_eq!(migrate(), ["0001_initial", "0002_api_key_rotation"]);
+    assert_eq!(migrate(), ["0001_initial", "0002_api_key_rotation", "0003_erasure_and_purge"]);
     assert!(migrate().is_empty());
 }
 

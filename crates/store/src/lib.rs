@@ -29,11 +29,16 @@ use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
 use tenantry_domain::usage::{CallCount, UsageEvent, UsageOutcome};
-use tenantry_domain::user::{NewUser, User, UserFilter, UserPatch};
+use tenantry_domain::user::{
+    Collision, Erased, Identity, NewUser, User, UserFilter, UserPatch, Warned,
+};
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod purge;
 pub mod verify;
+
+pub use crate::purge::{Purge, Purged};
 
 /// A database, as the use cases see it.
 pub trait Store:
@@ -48,6 +53,7 @@ pub trait Store:
     + Usage
     + Expiries
     + Recounts
+    + Purge
 {
 }
 
@@ -63,6 +69,7 @@ impl<T> Store for T where
         + Usage
         + Expiries
         + Recounts
+        + Purge
 {
 }
 
@@ -156,10 +163,33 @@ pub trait Users: Send + Sync {
         access: &TenantAccess,
         id: UserId,
         patch: UserPatch,
-    ) -> Result<User>;
+    ) -> Result<Warned<User>>;
 
     /// Removes a user; answers what it was.
-    async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<User>;
+    async fn delete_user(&self, access: &TenantAccess, id: UserId) -> Result<Warned<User>>;
+
+    /// Which of these have what a user of the tenant has already, in their order.
+    async fn taken(
+        &self,
+        access: &TenantAccess,
+        identities: Vec<Identity>,
+    ) -> Result<Vec<Collision>>;
+
+    /// Makes many users, as one entry of the ledger; or none of them, and answers which collide
+    /// with a user that is there or with one before them.
+    async fn import_users(
+        &self,
+        access: &TenantAccess,
+        users: Vec<NewUser>,
+    ) -> Result<Vec<Collision>>;
+
+    /// Removes a user, if it is still there, and everything personal that the tenant's ledger
+    /// tells of it: the details of entries about it, and who it is in entries by it. An entry
+    /// says so, unless there was nothing left to remove.
+    ///
+    /// [`Missing::User`](tenantry_domain::error::Missing) if the tenant never had such a user;
+    /// a super admin can also have removed what it tells of a user of the platform's tenant.
+    async fn erase_user(&self, access: &TenantAccess, id: UserId) -> Result<Warned<Erased>>;
 }
 
 /// API keys.
@@ -378,8 +408,12 @@ pub trait Expiries: Send + Sync {
 /// Everything of a tenant counted anew, beside what the books say. All of it is one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recount {
-    /// Whether the tenant was deleted: then its rows may be gone, and only its ledger counts.
+    /// Whether the tenant was deleted: then its rows are purged, and only its ledger counts.
     pub deleted: bool,
+    /// Whether the store knows that there may be rows of it to purge.
+    pub purge_due: bool,
+    /// Rows of whatever kind that are left of a deleted tenant.
+    pub remains: u64,
     /// The ledger's newest state.
     pub head: Head,
     /// The counts, from the rows, at the instant of the head.

@@ -86,7 +86,7 @@ async fn walk(
 
 fn book_flaws(recount: &Recount) -> Vec<String> {
     if recount.deleted {
-        return Vec::new();
+        return remains_flaws(recount);
     }
     let counts = Counts::NAMES
         .into_iter()
@@ -106,4 +106,23 @@ fn book_flaws(recount: &Recount) -> Vec<String> {
             format!("{name}: the books say {}, counting says {}", pair.books, pair.counted)
         })
         .collect()
+}
+
+/// Of a deleted tenant there is at no time more than there was when it was deleted, time no longer
+/// passes for it, and whatever is left is known to be left.
+fn remains_flaws(recount: &Recount) -> Vec<String> {
+    let counts =
+        Counts::NAMES.into_iter().zip(recount.head.counts.to_array()).zip(recount.rows.to_array());
+    let grown =
+        counts.filter(|((_, books), counted)| counted > books).map(|((name, books), counted)| {
+            format!("{name}: {books} when the tenant was deleted, and counting says {counted}")
+        });
+    let mut flaws: Vec<_> = grown.collect();
+    if recount.expiries.books > 0 {
+        flaws.push("expiries of a deleted tenant are to come".to_owned());
+    }
+    if recount.remains > 0 && !recount.purge_due {
+        flaws.push(format!("{} rows are left that nothing will purge", recount.remains));
+    }
+    flaws
 }

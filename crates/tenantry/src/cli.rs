@@ -30,7 +30,8 @@ pub(crate) struct Common {
     /// The `iss` of the built-in realm's tokens [default: tenantry]
     #[arg(long, global = true, env = "TENANTRY_ISSUER")]
     pub(crate) issuer: Option<String>,
-    /// What to log, as in `info` or `warn,tenantry_web=debug` [default: info]
+    /// What to log, as in `info` or `warn,tenantry_web=debug` [default: info; off for commands that
+    /// do not serve]
     #[arg(long, global = true, env = "TENANTRY_LOG")]
     pub(crate) log: Option<String>,
     /// How to log [default: text on a terminal, else json]

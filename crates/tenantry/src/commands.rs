@@ -21,7 +21,8 @@ mod verify;
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     let settings = Settings::read(cli.common)?;
-    logging::start(&settings)?;
+    let server = matches!(cli.command, Command::Serve(_) | Command::Demo(_));
+    logging::start(&settings, server)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

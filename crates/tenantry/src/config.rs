@@ -30,8 +30,8 @@ pub(crate) struct Settings {
     data_dir: Option<PathBuf>,
     /// The `iss` of the built-in realm's tokens.
     pub(crate) issuer: String,
-    /// What to log.
-    pub(crate) log: String,
+    /// What to log; `None`: what fits the command.
+    pub(crate) log: Option<String>,
     /// How to log; `None`: as fits where the log goes.
     pub(crate) log_format: Option<LogFormat>,
     /// The master key in base64, if it was given.
@@ -61,7 +61,7 @@ impl Settings {
         Ok(Self {
             data_dir: common.data_dir.or(file.data_dir),
             issuer: common.issuer.or(file.issuer).unwrap_or_else(|| "tenantry".to_owned()),
-            log: common.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log: common.log.or(file.log),
             log_format: common.log_format.or(file.log_format),
             master_key: given_key.or(file.master_key),
             listen: file.listen,

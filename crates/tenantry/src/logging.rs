@@ -8,10 +8,13 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::LogFormat;
 use crate::config::Settings;
 
-/// Starts logging.
-pub(crate) fn start(settings: &Settings) -> Result<()> {
-    let filter = EnvFilter::try_new(&settings.log)
-        .with_context(|| format!("--log does not understand {:?}", settings.log))?;
+/// Starts logging. A server logs; a command that is done in a moment says what it has to say itself,
+/// unless it is asked for more.
+pub(crate) fn start(settings: &Settings, server: bool) -> Result<()> {
+    let fitting = if server { "info" } else { "off" };
+    let log = settings.log.as_deref().unwrap_or(fitting);
+    let filter =
+        EnvFilter::try_new(log).with_context(|| format!("--log does not understand {log:?}"))?;
     let terminal = std::io::stderr().is_terminal();
     let fitting = if terminal { LogFormat::Text } else { LogFormat::Json };
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

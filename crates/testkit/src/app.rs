@@ -256,6 +256,16 @@ impl TestApp {
         self.stopped.await.unwrap().unwrap();
     }
 
+    /// Stops the server as [`TestApp::stop`] does and closes its store; answers the data
+    /// directory, for tests that look at what is left on disk.
+    pub async fn close(self) -> tempfile::TempDir {
+        self.assert_exact().await;
+        drop(self.stop);
+        self.stopped.await.unwrap().unwrap();
+        assert!(Arc::into_inner(self.service).is_some(), "something still uses the store");
+        self.directory
+    }
+
     /// The present instant, by the server's clock.
     pub fn now(&self) -> tenantry_domain::clock::Timestamp {
         self.clock.now()

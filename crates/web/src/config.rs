@@ -10,6 +10,8 @@ pub struct WebConfig {
     pub metrics_public: bool,
     /// The most bytes a request's body may have; 1 MiB unless set. A longer one is answered 413.
     pub body_limit: usize,
+    /// The most bytes the body of an import may have; 32 MiB unless set.
+    pub import_body_limit: usize,
     /// How long a request may take until it is answered 503; 30 seconds unless set.
     pub request_timeout: Duration,
     /// How long requests under way may go on once the server is told to stop; 20 seconds unless
@@ -22,6 +24,7 @@ impl Default for WebConfig {
         Self {
             metrics_public: false,
             body_limit: 1024 * 1024,
+            import_body_limit: 32 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(20),
         }

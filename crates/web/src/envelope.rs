@@ -7,9 +7,12 @@ use axum::response::Response;
 use serde::Serialize;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::Error;
+use tenantry_domain::user::Warning;
 use tenantry_security::secret::SecretBytes;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
+use crate::api::schemas::words;
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -51,6 +54,55 @@ pub(crate) fn ok<T: Serialize>(
     data: T,
 ) -> Result<Response, ApiError> {
     Success::new(message, data, app.service.now()).respond()
+}
+
+/// The answer to a request that succeeded, and what an administrator should know about it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WarnedSuccess<T> {
+    #[serde(flatten)]
+    success: Success<T>,
+    /// There only if there is something to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<WarningBody>,
+}
+
+/// What an administrator should know about a change that was made all the same.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Warning)]
+struct WarningBody {
+    #[schema(schema_with = warning_schema)]
+    code: &'static str,
+    /// What it means, for a person.
+    message: &'static str,
+}
+
+impl From<Warning> for WarningBody {
+    fn from(warning: Warning) -> Self {
+        let message = match warning {
+            Warning::NoActiveTenantAdmin => {
+                "No active tenant_admin is left: only a super admin can administer the tenant now"
+            }
+        };
+        Self { code: warning.as_str(), message }
+    }
+}
+
+fn warning_schema() -> Object {
+    words(Warning::ALL.iter().map(|warning| warning.as_str()))
+}
+
+/// Data with the status 200, and what an administrator should know.
+pub(crate) fn ok_warned<T: Serialize>(
+    app: &App,
+    message: &'static str,
+    data: T,
+    warnings: Vec<Warning>,
+) -> Result<Response, ApiError> {
+    let success = Success::new(message, data, app.service.now());
+    let warnings = warnings.into_iter().map(WarningBody::from).collect();
+    let json = serde_json::to_vec(&WarnedSuccess { success, warnings }).map_err(Error::internal)?;
+    Ok(json_response(StatusCode::OK, json))
 }
 
 /// What was made, with the status 201 and where to find it.

@@ -8,7 +8,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::error::{AuthFailure, Conflict, Denied, Error, FieldError, Missing};
+use tenantry_domain::error::{
+    AuthFailure, Conflict, Denied, Error, FieldError, LineError, Missing,
+};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
@@ -92,7 +94,7 @@ codes! {
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", PAYLOAD_TOO_LARGE, "Payload too large";
     /// The body is of another type than the operation takes.
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type";
-    /// The request can be read and breaks rules; `error.fields` names every offending field.
+    /// The request breaks rules; `error.fields`, or `error.lines` of an import, says which and where.
     ValidationFailed = "VALIDATION_FAILED", UNPROCESSABLE_ENTITY, "Validation failed";
     /// Anything unexpected.
     Internal = "INTERNAL", INTERNAL_SERVER_ERROR, "Server error";
@@ -177,6 +179,14 @@ impl ApiError {
         }
     }
 
+    /// What is wrong with the lines of an import, and how much there is of it.
+    fn lines(&self) -> Option<(&[LineError], u64)> {
+        match self {
+            Self::UseCase(Error::InvalidLines { lines, total }) => Some((lines, *total)),
+            _ => None,
+        }
+    }
+
     /// Writes the contract's body into the response that this error became.
     pub(crate) fn render(&self, response: Response, request_id: &str, now: Timestamp) -> Response {
         let code = self.code();
@@ -187,6 +197,8 @@ impl ApiError {
                 code: code.as_str(),
                 details: &self.details(),
                 fields: self.fields(),
+                lines: self.lines().map(|(lines, _)| lines),
+                lines_total: self.lines().map(|(_, total)| total),
             },
             request_id,
             timestamp: now,
@@ -240,7 +252,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::AlreadyRevoked) => Code::AlreadyRevoked,
         Error::Conflict(Conflict::ApiKeyExpired) => Code::ApiKeyExpired,
         Error::Conflict(Conflict::PublicClient) => Code::PublicClient,
-        Error::Invalid(_) => Code::ValidationFailed,
+        Error::Invalid(_) | Error::InvalidLines { .. } => Code::ValidationFailed,
         Error::Unavailable(_) => Code::Unavailable,
         Error::Internal(_) => Code::Internal,
     }
@@ -270,6 +282,9 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         Error::Conflict(Conflict::ApiKeyExpired) => "an expired key gets no new secret".into(),
         Error::Conflict(Conflict::PublicClient) => "a public client has no secret".into(),
         Error::Invalid(_) => "error.fields names every offending field".into(),
+        Error::InvalidLines { .. } => {
+            "nothing was imported; error.lines names the bad lines".into()
+        }
         Error::Unavailable(_) => "try again shortly".into(),
         Error::Internal(_) => "the cause is in the server's log under the requestId".into(),
     }
@@ -292,6 +307,7 @@ pub(crate) struct Failure<'a> {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 struct FailureDetail<'a> {
     /// What went wrong, in a word that does not change.
     #[schema(schema_with = code_schema)]
@@ -302,6 +318,13 @@ struct FailureDetail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<FieldProblem>>)]
     fields: Option<&'a [FieldError]>,
+    /// The problems of an import, in the order of its lines: the first 1,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<LineProblem>>)]
+    lines: Option<&'a [LineError]>,
+    /// How many such problems there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines_total: Option<u64>,
 }
 
 /// What is wrong with one field of a request.
@@ -309,6 +332,18 @@ struct FailureDetail<'a> {
 #[expect(dead_code, reason = "this is how the document tells of the domain's `FieldError`")]
 struct FieldProblem {
     /// The parameter or member: `limit`, `subscription.expiresAt`.
+    field: String,
+    /// What would be right, to follow the field's name.
+    problem: String,
+}
+
+/// What is wrong with one line of an import.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "this is how the document tells of the domain's `LineError`")]
+struct LineProblem {
+    /// The line, from 1, as a text editor counts.
+    line: u64,
+    /// The member or column; `line` where it is the line as a whole.
     field: String,
     /// What would be right, to follow the field's name.
     problem: String,

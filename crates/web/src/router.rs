@@ -11,7 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::{
-    api_keys, audit_logs, credentials, health, meta, oauth_clients, statistics, tenants, users,
+    api_keys, audit_logs, credentials, health, meta, oauth_clients, statistics, tenants,
+    user_imports, users,
 };
 use crate::app::{App, AppState};
 use crate::config::WebConfig;
@@ -57,6 +58,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(tenants::activate))
         .routes(routes!(users::create, users::list))
         .routes(routes!(users::read, users::update, users::delete))
+        .routes(routes!(user_imports::import))
         .routes(routes!(audit_logs::list))
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::read, api_keys::revoke))

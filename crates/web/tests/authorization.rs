@@ -42,6 +42,7 @@ const ROWS: &[(&str, &str, Access)] = &[
     ("get", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
     ("patch", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
     ("delete", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
+    ("post", "/api/v1/admin/tenants/{tenantId}/users/import", Tenant),
     ("get", "/api/v1/admin/audit-logs", Tenant),
     ("get", "/api/v1/api-keys", Tenant),
     ("post", "/api/v1/api-keys", Tenant),
@@ -145,6 +146,9 @@ async fn send(app: &TestApp, (method, path): (&str, &str), caller: Caller) -> u1
         Some(token) => request.bearer(&token),
         None => request,
     };
+    if path.ends_with("/users/import") {
+        return request.body("text/csv", "email\nnew@example.com\n").send().await.status;
+    }
     let request = match body(method, path) {
         Some(body) => request.json(&body),
         None => request,

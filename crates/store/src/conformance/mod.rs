@@ -28,15 +28,18 @@ pub mod builders;
 pub mod calls;
 pub mod concurrency;
 pub mod credentials;
+pub mod erasure;
 pub mod expiry;
 mod harness;
 pub mod history;
+pub mod imports;
 pub mod installation;
 pub mod isolation;
 pub mod lists;
 mod model;
 pub mod oauth_clients;
 mod properties;
+pub mod purge;
 pub mod reports;
 mod steps;
 pub mod tenants;
@@ -113,6 +116,16 @@ macro_rules! conformance_suite {
                 a_patch_that_changes_nothing_leaves_no_trace
                 the_wrong_integration_finds_nothing
             }
+            erasure {
+                a_person_is_erased_everywhere
+                a_deleted_person_is_erased
+                a_stranger_is_not_erased
+                a_person_can_erase_themselves
+                a_platform_user_is_erased_by_the_platform
+                a_long_history_is_erased
+                who_is_gone_changes_nothing
+                the_last_active_admin_is_warned_about
+            }
             expiry {
                 a_credential_expires_at_its_very_instant
                 a_change_settles_what_is_due
@@ -130,6 +143,12 @@ macro_rules! conformance_suite {
                 the_past_does_not_change
                 a_clock_that_steps_back_takes_nothing_back
                 a_month_does_not_come_back
+            }
+            imports {
+                an_import_is_one_entry
+                an_import_of_nobody_leaves_no_trace
+                one_collision_keeps_all_out
+                what_is_taken_is_known
             }
             installation {
                 a_store_answers
@@ -154,6 +173,11 @@ macro_rules! conformance_suite {
                 a_patch_that_contradicts_the_rest_is_refused
                 a_new_secret_leaves_an_entry
                 a_patch_that_changes_nothing_leaves_no_trace
+            }
+            purge {
+                who_is_there_is_left_alone
+                rows_go_in_small_steps
+                nothing_comes_back
             }
             reports {
                 a_repeat_is_counted_once
@@ -211,12 +235,15 @@ mod tests {
             ("calls", include_str!("calls.rs")),
             ("concurrency", include_str!("concurrency.rs")),
             ("credentials", include_str!("credentials.rs")),
+            ("erasure", include_str!("erasure.rs")),
             ("expiry", include_str!("expiry.rs")),
             ("history", include_str!("history.rs")),
+            ("imports", include_str!("imports.rs")),
             ("installation", include_str!("installation.rs")),
             ("isolation", include_str!("isolation.rs")),
             ("lists", include_str!("lists.rs")),
             ("oauth_clients", include_str!("oauth_clients.rs")),
+            ("purge", include_str!("purge.rs")),
             ("reports", include_str!("reports.rs")),
             ("tenants", include_str!("tenants.rs")),
             ("users", include_str!("users.rs")),

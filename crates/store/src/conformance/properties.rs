@@ -210,6 +210,7 @@ fn place<T>(list: &[T], which: Index) -> Option<usize> {
     (!list.is_empty()).then(|| which.index(list.len()))
 }
 
+#[expect(clippy::too_many_lines, reason = "one short arm for each kind of change")]
 async fn apply(
     f: &Fixture,
     access: &TenantAccess,
@@ -244,6 +245,21 @@ async fn apply(
         Change::DeleteUser(which) => {
             let Some(place) = place(&rows.users, which) else { return };
             store.delete_user(access, rows.users.remove(place).id).await.unwrap();
+        }
+        Change::ImportUsers(ref users) => {
+            let mut many = Vec::new();
+            for (active, admin) in users.iter().copied() {
+                let mut new = f.new_user("someone@example.com");
+                new.email = super::builders::email(&format!("{}@example.com", new.id));
+                (new.status, new.roles) = (to_status(active), to_roles(admin));
+                rows.users.push(User { id: new.id, active, admin });
+                many.push(new);
+            }
+            assert!(store.import_users(access, many).await.unwrap().is_empty());
+        }
+        Change::EraseUser(which) => {
+            let Some(place) = place(&rows.users, which) else { return };
+            store.erase_user(access, rows.users.remove(place).id).await.unwrap();
         }
         Change::CreateKey(expiry) => {
             let key = store.create_api_key(access, f.new_api_key(due(expiry))).await.unwrap();

@@ -1,5 +1,6 @@
 //! What can happen to two tenants and to the clock, at random.
 
+use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::sample::Index;
 use proptest::{option, prop_oneof};
@@ -23,24 +24,44 @@ pub(super) enum Step {
 /// Expiries are in milliseconds from what the clock shows.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    CreateUser { active: bool, admin: bool },
-    PatchUser { which: Index, active: Option<bool>, admin: Option<bool> },
+    CreateUser {
+        active: bool,
+        admin: bool,
+    },
+    PatchUser {
+        which: Index,
+        active: Option<bool>,
+        admin: Option<bool>,
+    },
     DeleteUser(Index),
+    /// Each of them active or not, and an admin or not.
+    ImportUsers(Vec<(bool, bool)>),
+    EraseUser(Index),
     CreateKey(Option<i64>),
     RevokeKey(Index),
-    RotateKey { which: Index, grace_seconds: u32 },
+    RotateKey {
+        which: Index,
+        grace_seconds: u32,
+    },
     CreateClient,
-    PatchClient { which: Index, active: bool },
+    PatchClient {
+        which: Index,
+        active: bool,
+    },
     DeleteClient(Index),
     CreateCredential(Option<i64>),
-    MoveCredential { which: Index, expiry: Option<i64> },
+    MoveCredential {
+        which: Index,
+        expiry: Option<i64>,
+    },
     DeleteCredential(Index),
 }
 
 fn change() -> impl Strategy<Value = Change> {
     use Change::{
         CreateClient, CreateCredential, CreateKey, CreateUser, DeleteClient, DeleteCredential,
-        DeleteUser, MoveCredential, PatchClient, PatchUser, RevokeKey, RotateKey,
+        DeleteUser, EraseUser, ImportUsers, MoveCredential, PatchClient, PatchUser, RevokeKey,
+        RotateKey,
     };
     let which = || any::<Index>();
     // Few and near instants, so that several things meet at one.
@@ -50,6 +71,8 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<(Index, Option<bool>, Option<bool>)>()
             .prop_map(|(which, active, admin)| PatchUser { which, active, admin }),
         1 => which().prop_map(DeleteUser),
+        1 => vec(any::<(bool, bool)>(), 1..4).prop_map(ImportUsers),
+        1 => which().prop_map(EraseUser),
         2 => expiry().prop_map(CreateKey),
         1 => which().prop_map(RevokeKey),
         1 => (which(), 0..2_u32)

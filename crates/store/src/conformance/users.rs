@@ -55,7 +55,7 @@ pub async fn each_step_is_counted(f: &Fixture) {
     ] {
         f.clock.advance(10);
         let expected = patch.clone().apply(&user, f.now());
-        user = f.store.update_user(&access, user.id, patch).await.unwrap();
+        user = f.store.update_user(&access, user.id, patch).await.unwrap().value;
         assert_eq!(user, expected);
         assert_eq!(f.store.user(&access, user.id).await.unwrap(), user);
         assert_eq!(f.counts(tenant).await, counts);
@@ -65,7 +65,7 @@ pub async fn each_step_is_counted(f: &Fixture) {
     }
 
     f.clock.advance(10);
-    assert_eq!(f.store.delete_user(&access, user.id).await.unwrap(), user);
+    assert_eq!(f.store.delete_user(&access, user.id).await.unwrap().value, user);
     assert_eq!(f.counts(tenant).await, Counts::default());
     assert_fault!(f.store.user(&access, user.id).await, Error::NotFound(Missing::User));
     let again = f.store.delete_user(&access, user.id).await;
@@ -112,7 +112,7 @@ pub async fn an_email_is_unique_in_its_tenant(f: &Fixture) {
     assert_eq!(f.store.user(&access, ben.id).await.unwrap(), ben);
 
     // Its own address in another case is nobody else's.
-    let spelled: User = f.store.update_user(&access, ann.id, patch.clone()).await.unwrap();
+    let spelled: User = f.store.update_user(&access, ann.id, patch.clone()).await.unwrap().value;
     assert_eq!(spelled.email, email("änn@example.com"));
     f.store.delete_user(&access, ann.id).await.unwrap();
     f.store.update_user(&access, ben.id, patch).await.unwrap();
@@ -162,7 +162,7 @@ pub async fn a_patch_that_changes_nothing_leaves_no_trace(f: &Fixture) {
         external_id: Patch::Clear,
     };
     for patch in [UserPatch::default(), same] {
-        let after = f.store.update_user(&system(tenant), user.id, patch).await.unwrap();
+        let after = f.store.update_user(&system(tenant), user.id, patch).await.unwrap().value;
         assert_eq!(after, user);
     }
     assert_eq!(f.store.user(&system(tenant), user.id).await.unwrap(), user);

@@ -13,6 +13,7 @@ pub(crate) mod oauth_clients;
 pub(crate) mod schemas;
 pub(crate) mod statistics;
 pub(crate) mod tenants;
+pub(crate) mod user_imports;
 pub(crate) mod users;
 
 use axum::response::Response;

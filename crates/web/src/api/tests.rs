@@ -80,7 +80,11 @@ fn bodies_are_read_as_documented() {
 
 /// Of every parameter that the document tells of, the empty text, which none of them can be.
 fn check_query<T>(path: &str, read: impl FnOnce(&str) -> Result<T>) {
-    let operation = &document()["paths"][path]["get"];
+    check_query_of("get", path, read);
+}
+
+fn check_query_of<T>(method: &str, path: &str, read: impl FnOnce(&str) -> Result<T>) {
+    let operation = &document()["paths"][path][method];
     let parameters = operation["parameters"].as_array().unwrap().iter();
     let told: BTreeSet<_> = parameters
         .filter(|parameter| parameter["in"] == "query")
@@ -103,6 +107,8 @@ fn queries_are_read_as_documented() {
     check_query("/api/v1/admin/tenants", |raw| tenants::read_query(Some(raw)));
     check_query("/api/v1/admin/tenants/{tenantId}/users", |raw| users::read_query(Some(raw)));
     check_query("/api/v1/api-keys", |raw| api_keys::read_query(Some(raw)));
+    let user = "/api/v1/admin/tenants/{tenantId}/users/{id}";
+    check_query_of("delete", user, |raw| users::read_delete_query(Some(raw)));
     check_query("/api/v1/oauth-clients", |raw| oauth_clients::read_query(Some(raw)));
     check_query("/api/v1/credentials", |raw| credential_bodies::read_query(Some(raw)));
     check_query("/api/v1/admin/audit-logs", |raw| audit_logs::read_query(Query::parse(Some(raw))));

@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
-use crate::envelope::{Success, created, ok};
+use crate::envelope::{Success, WarnedSuccess, created, ok, ok_warned};
 use crate::error::{ApiError, Failure};
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string};
@@ -306,7 +306,7 @@ pub(crate) async fn read(
         (UserPatchBody = "application/json")
     )),
     responses(
-        (status = 200, description = "The user then.", body = Success<UserBody<'_>>),
+        (status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>),
         (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
     ),
     extensions(("x-tenantry-access" = json!("tenant")))
@@ -325,17 +325,63 @@ pub(crate) async fn update(
         Ok::<_, ApiError>(read_patch(body.read(&app, Media::MergePatch).await?)?)
     };
     let patch = unless_missing(said.await, app.service.user(&access, id)).await?;
-    let user = app.service.update_user(&access, id, patch).await?;
-    ok(&app, "User updated successfully", UserBody::from(&user))
+    let done = app.service.update_user(&access, id, patch).await?;
+    ok_warned(&app, "User updated successfully", UserBody::from(&done.value), done.warnings)
+}
+
+/// How to delete a user.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "this is how the document tells it; `read_delete_query` reads it")]
+pub(super) struct DeleteParams {
+    /// Whether to erase the person too.
+    #[param(default = false)]
+    erase: Option<bool>,
+}
+
+/// What an erasure led to. It tells nothing of the person.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Erasure)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ErasureBody {
+    #[schema(value_type = String, format = "uuid")]
+    id: UserId,
+    /// How many entries of the audit log lost clear text.
+    entries_erased: u64,
+}
+
+/// What deleting a user answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeletedUser)]
+#[serde(untagged)]
+pub(super) enum DeletedBody<'a> {
+    /// What it was.
+    User(UserBody<'a>),
+    /// What the erasure led to, with `erase=true`.
+    Erasure(ErasureBody),
+}
+
+pub(super) fn read_delete_query(raw: Option<&str>) -> Result<bool> {
+    let mut query = Query::parse(raw);
+    let erase =
+        query.take("erase", |text| text.parse::<bool>().map_err(|_| "must be true or false"));
+    query.finish()?;
+    Ok(erase.unwrap_or_default())
 }
 
 /// Delete a user
+///
+/// With `erase=true` the person is erased: their e-mail, name and address go from the row and from
+/// every entry of the tenant's audit log, where `details` and what is personal about the actor are
+/// null then. It works also for a user who was deleted before.
 #[utoipa::path(
     delete,
     path = "/admin/tenants/{tenantId}/users/{id}",
     operation_id = "deleteUser",
     tag = "Users",
-    responses((status = 200, description = "What it was.", body = Success<UserBody<'_>>)),
+    params(DeleteParams),
+    responses((status = 200, description = "What it was, or what the erasure led to.",
+        body = WarnedSuccess<DeletedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn delete(
@@ -346,7 +392,14 @@ pub(crate) async fn delete(
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Write).await?;
     let id = user.id()?;
-    unless_missing(Query::none(query.as_deref()), app.service.user(&access, id)).await?;
-    let user = app.service.delete_user(&access, id).await?;
-    ok(&app, "User deleted successfully", UserBody::from(&user))
+    let said = read_delete_query(query.as_deref());
+    if unless_missing(said, app.service.user(&access, id)).await? {
+        let done = app.service.erase_user(&access, id).await?;
+        let erased = ErasureBody { id, entries_erased: done.value.entries };
+        let body = DeletedBody::Erasure(erased);
+        return ok_warned(&app, "User erased successfully", body, done.warnings);
+    }
+    let done = app.service.delete_user(&access, id).await?;
+    let body = DeletedBody::User(UserBody::from(&done.value));
+    ok_warned(&app, "User deleted successfully", body, done.warnings)
 }

@@ -80,8 +80,13 @@ impl JsonBody {
     }
 }
 
-/// Any body can hold a secret: the bytes are wiped when the last who reads them is done.
-async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Reads a body of at most this many bytes. Any body can hold a secret: the bytes are wiped when the
+/// last who reads them is done.
+pub(super) async fn collect(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: usize| announced > limit) {
@@ -102,15 +107,21 @@ async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes,
 }
 
 fn is_of(headers: &HeaderMap, media: Media) -> bool {
+    media_type(headers).is_some_and(|kind| media.takes(kind))
+}
+
+/// The one type of a body that is in UTF-8 and not encoded.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let text = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = text.split(';').map(str::trim);
-    let fits = parts.next().is_some_and(|kind| media.takes(kind));
+    let kind = parts.next();
     let utf8 = parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
         !name.eq_ignore_ascii_case("charset")
             || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
-    fits && utf8 && types.next().is_none() && !headers.contains_key(CONTENT_ENCODING)
+    let plain = utf8 && types.next().is_none() && !headers.contains_key(CONTENT_ENCODING);
+    kind.filter(|_| plain)
 }
 
 #[cfg(test)]

@@ -48,6 +48,23 @@ impl Members {
         }
     }
 
+    /// The members of an object that was not a JSON text.
+    pub(crate) fn of(values: Map<String, Value>) -> Self {
+        Self { values, prefix: "", problems: Problems::default(), text: Bytes::new() }
+    }
+
+    /// A member as it is, for what looks at it before it is taken.
+    pub(crate) fn peek(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// A member that must not be there.
+    pub(crate) fn refuse(&mut self, name: &str, problem: &str) {
+        if self.values.remove(name).is_some() {
+            self.problem(name, problem);
+        }
+    }
+
     /// Whether a member of this name was given and not taken yet.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)

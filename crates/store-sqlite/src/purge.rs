@@ -1,0 +1,134 @@
+//! Removing what deleted tenants leave, a little at a time.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use tenantry_domain::id::TenantId;
+use tenantry_store::{Purge, Purged};
+
+use crate::SqliteStore;
+use crate::error::Result;
+use crate::sql::{self, Id, Number, tenant_id};
+use crate::writer::{Durability, Outcome};
+
+/// The tables whose rows go with their tenant, each with its key after `tenant_id`.
+const TABLES: &[(&str, &str)] = &[
+    ("users", "user_id"),
+    ("api_keys", "key_id"),
+    ("api_key_secrets", "secret_hash"),
+    ("oauth_clients", "oauth_client_id"),
+    ("credentials", "credential_id"),
+    ("expiries", "due_at, kind"),
+    ("usage_months", "month, slot"),
+    ("usage_hours", "hour, slot"),
+    ("usage_heartbeats", "slot"),
+    ("usage_events", "source, event_id"),
+    ("storage_sources", "source"),
+    ("storage_totals", "tenant_id"),
+];
+
+#[async_trait]
+impl Purge for SqliteStore {
+    async fn purge(&self, limit: u32) -> tenantry_domain::error::Result<Purged> {
+        // Mostly there is nothing to do, and then the writer is left alone.
+        if self.read(first_due)?.is_none() {
+            return Ok(Purged { rows: 0, more: false });
+        }
+        let work =
+            move |connection: &Connection| purge(connection, u64::from(limit)).map(Outcome::Done);
+        self.write(Durability::Flushed, work).await
+    }
+}
+
+/// Notes that a tenant was deleted and that its rows are left.
+pub(crate) fn schedule(connection: &Connection, tenant: TenantId) -> Result<()> {
+    let sql = "INSERT INTO purges (tenant_id) VALUES (?1)";
+    sql::execute(connection, sql, params![tenant_id(tenant)]).map(drop)
+}
+
+/// Whether there may be rows of a deleted tenant to purge.
+pub(crate) fn is_due(connection: &Connection, tenant: TenantId) -> Result<bool> {
+    let sql = "SELECT 1 FROM purges WHERE tenant_id = ?1";
+    let due = sql::optional(connection, sql, params![tenant_id(tenant)], |_| Ok(()))?;
+    Ok(due.is_some())
+}
+
+/// How many rows of whatever kind a tenant has.
+pub(crate) fn remains(connection: &Connection, tenant: TenantId) -> Result<u64> {
+    TABLES.iter().try_fold(0, |sum, (table, _)| {
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE tenant_id = ?1");
+        let count =
+            sql::one(connection, &sql, params![tenant_id(tenant)], |row| row.get::<_, Number>(0))?;
+        Ok(sum + count.0)
+    })
+}
+
+fn purge(connection: &Connection, limit: u64) -> Result<Purged> {
+    let mut rows = 0;
+    while let Some(tenant) = first_due(connection)? {
+        for (table, key) in TABLES {
+            rows += purge_table(connection, table, key, tenant, limit - rows)?;
+            if rows >= limit {
+                return Ok(Purged { rows, more: true });
+            }
+        }
+        let sql = "DELETE FROM purges WHERE tenant_id = ?1";
+        sql::execute(connection, sql, params![tenant_id(tenant)])?;
+    }
+    Ok(Purged { rows, more: false })
+}
+
+fn first_due(connection: &Connection) -> Result<Option<TenantId>> {
+    sql::optional(connection, "SELECT tenant_id FROM purges LIMIT 1", [], |row| {
+        Ok(TenantId::from_uuid(row.get::<_, Id>(0)?.0))
+    })
+}
+
+fn purge_table(
+    connection: &Connection,
+    table: &str,
+    key: &str,
+    tenant: TenantId,
+    limit: u64,
+) -> Result<u64> {
+    let sql = format!(
+        "DELETE FROM {table} WHERE tenant_id = ?1 AND ({key}) IN
+             (SELECT {key} FROM {table} WHERE tenant_id = ?1 LIMIT ?2)"
+    );
+    let rows = sql::execute(connection, &sql, params![tenant_id(tenant), Number(limit)])?;
+    Ok(rows as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use tenantry_store::conformance::{ManualClock, SeededEntropy};
+
+    use super::*;
+
+    /// A new table of a tenant's goes with its tenant, or is one that stays.
+    #[test]
+    fn every_table_of_a_tenant_is_purged_or_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let entropy = Arc::new(SeededEntropy::default());
+        let store = SqliteStore::serve(directory.path(), clock, entropy).unwrap();
+        let tables: BTreeSet<String> = store
+            .read(|connection| {
+                sql::all(
+                    connection,
+                    "SELECT t.name FROM sqlite_schema t, pragma_table_info(t.name) c
+                     WHERE t.type = 'table' AND c.name = 'tenant_id'",
+                    [],
+                    |row| row.get(0),
+                )
+            })
+            .unwrap()
+            .into_iter()
+            .collect();
+        let kept = ["tenants", "ledger", "ledger_heads", "purges"];
+        let known: BTreeSet<_> = TABLES.iter().map(|(table, _)| *table).chain(kept).collect();
+        assert_eq!(tables.iter().map(String::as_str).collect::<BTreeSet<_>>(), known);
+    }
+}
