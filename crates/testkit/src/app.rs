@@ -120,6 +120,14 @@ impl TestApp {
         self.directory.path()
     }
 
+    /// Whether any file of the data directory holds these bytes.
+    pub fn on_disk(&self, bytes: &[u8]) -> bool {
+        std::fs::read_dir(self.directory()).unwrap().any(|file| {
+            let content = std::fs::read(file.unwrap().path()).unwrap();
+            content.windows(bytes.len()).any(|window| window == bytes)
+        })
+    }
+
     /// Runs SQL on the database behind the server's back.
     pub fn tamper(&self, sql: &str) {
         tamper(self.directory(), sql);

@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
-use crate::envelope::{Success, created, ok};
+use crate::envelope::{Success, created_secret, ok, ok_secret};
 use crate::error::{ApiError, Failure};
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, integer_in, string, strings};
@@ -266,7 +266,7 @@ pub(crate) async fn create(
     let issued = app.service.create_api_key(&access, draft).await?;
     let location = format!("{API}/api-keys/{}", issued.api_key.id);
     let data = IssuedBody { api_key: (&issued.api_key).into(), key: issued.text.expose() };
-    created(&app, "API key created successfully", data, &location)
+    created_secret(&app, "API key created successfully", data, &location)
 }
 
 /// List the API keys
@@ -376,7 +376,7 @@ pub(crate) async fn rotate(
         grace_ends_at: reissued.rotated.grace_ends_at,
         key: reissued.text.expose(),
     };
-    ok(&app, "API key rotated successfully", data)
+    ok_secret(&app, "API key rotated successfully", data)
 }
 
 /// Ask what an API key is worth
