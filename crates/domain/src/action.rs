@@ -73,6 +73,8 @@ words! {
         OauthClientCreated = "OAUTH_CLIENT_CREATED",
         /// An OAuth client's properties changed.
         OauthClientUpdated = "OAUTH_CLIENT_UPDATED",
+        /// A confidential OAuth client got a new secret.
+        OauthClientSecretRotated = "OAUTH_CLIENT_SECRET_ROTATED",
         /// An OAuth client was removed.
         OauthClientDeleted = "OAUTH_CLIENT_DELETED",
         /// A credential was put into the vault.
@@ -113,9 +115,10 @@ impl Action {
             | Self::ApiKeyRotated
             | Self::ApiKeyRevoked
             | Self::ApiKeyExpired => ResourceKind::ApiKey,
-            Self::OauthClientCreated | Self::OauthClientUpdated | Self::OauthClientDeleted => {
-                ResourceKind::OauthClient
-            }
+            Self::OauthClientCreated
+            | Self::OauthClientUpdated
+            | Self::OauthClientSecretRotated
+            | Self::OauthClientDeleted => ResourceKind::OauthClient,
             Self::CredentialCreated
             | Self::CredentialUpdated
             | Self::CredentialDeleted

@@ -7,8 +7,10 @@ use serde::Serialize;
 use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{Counts, CredentialFacts, is_expired};
+use crate::error::{Error, Result};
 use crate::id::CredentialId;
 use crate::patch::Patch;
+use crate::tenant::merged_object;
 use crate::text::Name;
 
 words! {
@@ -65,7 +67,7 @@ words! {
     }
 }
 
-/// The caller's own name for an integration: 1 to 128 of `[A-Za-z0-9._-]`.
+/// The caller's own name for an integration: 1 to 128 of `[A-Za-z0-9._-]`, and neither `.` nor `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct IntegrationId(String);
@@ -77,10 +79,13 @@ impl IntegrationId {
     /// What would be right, to follow the field's name.
     pub fn parse(text: &str) -> Result<Self, String> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if (1..=128).contains(&text.len()) && text.bytes().all(allowed) {
+        // As a segment of a path these two mean something else.
+        let dots = matches!(text, "." | "..");
+        if (1..=128).contains(&text.len()) && text.bytes().all(allowed) && !dots {
             Ok(Self(text.to_owned()))
         } else {
-            Err("must have 1 to 128 of the characters A-Z a-z 0-9 . _ -".to_owned())
+            Err("must have 1 to 128 of the characters A-Z a-z 0-9 . _ - and not be . or .."
+                .to_owned())
         }
     }
 
@@ -205,7 +210,7 @@ pub struct CredentialPatch {
     pub scopes: Option<Vec<String>>,
     pub token_endpoint: Patch<String>,
     pub authorization_endpoint: Patch<String>,
-    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    pub metadata: Option<serde_json::Value>,
     pub expires_at: Patch<Timestamp>,
     /// New secret parts, sealed.
     pub secret: Option<Sealed>,
@@ -213,7 +218,10 @@ pub struct CredentialPatch {
 
 impl CredentialPatch {
     /// The credential after the change. A new secret shows in `updated_at` alone.
-    pub fn apply(self, before: &Credential, at: Timestamp) -> Credential {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the metadata is too large then.
+    pub fn apply(self, before: &Credential, at: Timestamp) -> Result<Credential> {
         let mut credential = before.clone();
         self.description.apply(&mut credential.description);
         self.token_endpoint.apply(&mut credential.token_endpoint);
@@ -221,11 +229,14 @@ impl CredentialPatch {
         self.expires_at.apply(&mut credential.expires_at);
         credential.credential_name = self.credential_name.unwrap_or(credential.credential_name);
         credential.scopes = self.scopes.unwrap_or(credential.scopes);
-        credential.metadata = self.metadata.unwrap_or(credential.metadata);
+        if let Some(patch) = self.metadata {
+            credential.metadata = merged_object(credential.metadata, patch)
+                .map_err(|problem| Error::invalid("metadata", problem))?;
+        }
         if credential != *before || self.secret.is_some() {
             credential.updated_at = at;
         }
-        credential
+        Ok(credential)
     }
 }
 

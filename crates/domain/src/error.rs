@@ -62,6 +62,9 @@ pub enum Conflict {
     /// The API key has expired.
     #[error("the API key has expired")]
     ApiKeyExpired,
+    /// The OAuth client is public and has no secret.
+    #[error("the OAuth client is public and has no secret")]
+    PublicClient,
     /// A request with the same idempotency key is being served.
     #[error("a request with the same idempotency key is being served")]
     InFlight,

@@ -3,9 +3,11 @@
 pub mod access;
 mod action;
 pub mod api_key;
+pub mod client_rules;
 pub mod clock;
 pub mod counts;
 pub mod credential;
+pub mod credential_rules;
 pub mod entropy;
 pub mod error;
 pub mod etag;

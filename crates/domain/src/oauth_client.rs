@@ -1,14 +1,15 @@
 //! An OAuth client: what is known of it. Its secret is shown once and kept as a hash.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 
 use crate::action::words;
 use crate::api_key::SecretHash;
+use crate::client_rules::contradictions;
 use crate::clock::Timestamp;
 use crate::counts::{Counts, OauthClientFacts};
+use crate::error::{Error, Result};
 use crate::id::OauthClientId;
+use crate::network::Network;
 use crate::scope::Scopes;
 use crate::text::Name;
 
@@ -65,7 +66,7 @@ pub struct OauthClient {
     /// The web origins it runs in.
     pub allowed_origins: Vec<String>,
     /// Where it may call from; anywhere if empty.
-    pub ip_allowlist: Vec<IpAddr>,
+    pub ip_allowlist: Vec<Network>,
     /// Whether it may be used.
     pub status: ClientStatus,
     /// When it was made.
@@ -92,10 +93,18 @@ pub struct NewOauthClient {
     pub grant_types: Vec<GrantType>,
     pub scopes: Scopes,
     pub allowed_origins: Vec<String>,
-    pub ip_allowlist: Vec<IpAddr>,
+    pub ip_allowlist: Vec<Network>,
 }
 
 impl NewOauthClient {
+    /// Whether its properties fit together.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every one that does not.
+    pub fn check(&self) -> Result<()> {
+        check_together(self.client_type, &self.redirect_uris, &self.grant_types)
+    }
+
     /// The client, made at `at`.
     pub fn into_client(self, at: Timestamp) -> OauthClient {
         OauthClient {
@@ -114,6 +123,11 @@ impl NewOauthClient {
     }
 }
 
+fn check_together(kind: ClientType, redirect_uris: &[String], grants: &[GrantType]) -> Result<()> {
+    let problems = contradictions(kind, redirect_uris, grants);
+    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+}
+
 /// A change of an OAuth client.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "each is the field of `OauthClient` of the same name")]
@@ -123,13 +137,16 @@ pub struct OauthClientPatch {
     pub grant_types: Option<Vec<GrantType>>,
     pub scopes: Option<Scopes>,
     pub allowed_origins: Option<Vec<String>>,
-    pub ip_allowlist: Option<Vec<IpAddr>>,
+    pub ip_allowlist: Option<Vec<Network>>,
     pub status: Option<ClientStatus>,
 }
 
 impl OauthClientPatch {
     /// The client after the change.
-    pub fn apply(self, before: &OauthClient) -> OauthClient {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if its properties do not fit together then.
+    pub fn apply(self, before: &OauthClient) -> Result<OauthClient> {
         let mut client = before.clone();
         client.name = self.name.unwrap_or(client.name);
         client.redirect_uris = self.redirect_uris.unwrap_or(client.redirect_uris);
@@ -138,7 +155,8 @@ impl OauthClientPatch {
         client.status = self.status.unwrap_or(client.status);
         client.allowed_origins = self.allowed_origins.unwrap_or(client.allowed_origins);
         client.ip_allowlist = self.ip_allowlist.unwrap_or(client.ip_allowlist);
-        client
+        check_together(client.client_type, &client.redirect_uris, &client.grant_types)?;
+        Ok(client)
     }
 }
 

@@ -139,10 +139,8 @@ impl TenantPatch {
         self.server_url.apply(&mut tenant.server_url);
         self.realm_name.apply(&mut tenant.realm_name);
         if let Some(patch) = self.settings {
-            let mut settings = serde_json::Value::Object(tenant.settings);
-            merge(&mut settings, patch);
-            tenant.settings =
-                check_settings(settings).map_err(|problem| Error::invalid("settings", problem))?;
+            tenant.settings = merged_object(tenant.settings, patch)
+                .map_err(|problem| Error::invalid("settings", problem))?;
         }
         self.plan.apply(&mut tenant.subscription.plan);
         self.users_limit.apply(&mut tenant.subscription.users_limit);
@@ -153,6 +151,16 @@ impl TenantPatch {
         }
         Ok(tenant)
     }
+}
+
+/// An object after a merge patch, bounded as in [`check_settings`].
+pub(crate) fn merged_object(
+    object: serde_json::Map<String, serde_json::Value>,
+    patch: serde_json::Value,
+) -> std::result::Result<serde_json::Map<String, serde_json::Value>, String> {
+    let mut merged = serde_json::Value::Object(object);
+    merge(&mut merged, patch);
+    check_settings(merged)
 }
 
 /// RFC 7396, section 2.

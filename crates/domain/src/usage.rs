@@ -15,7 +15,7 @@ pub struct Call {
     /// When it was received; the month of this instant is the month it counts in.
     pub received: Timestamp,
     /// Whether it makes its tenant look alive. Reading statistics does not.
-    pub activity: bool,
+    activity: bool,
     caller: TenantId,
     on_behalf: OnceLock<TenantId>,
     counted: AtomicBool,
@@ -36,6 +36,12 @@ impl Call {
     /// Has it count for the tenant on whose behalf it was made. The first one named stays.
     pub fn count_for(&self, tenant: TenantId) {
         self.on_behalf.get_or_init(|| tenant);
+    }
+
+    /// Whether it makes the tenant it counts for look alive: what somebody else does on a tenant's
+    /// behalf is no sign of the tenant's life.
+    pub fn is_activity(&self) -> bool {
+        self.activity && self.tenant() == self.caller
     }
 
     /// Notes that the transaction that counted it is committed.

@@ -217,7 +217,8 @@ pub struct Warned<T> {
     pub warnings: Vec<Warning>,
 }
 
-/// A change of an external id: a part that is not given stays.
+/// A change of who a person is in an external realm: each part that is given, beside the one that
+/// stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "each is the field of `ExternalId` of the same name")]
 pub struct ExternalIdPatch {
@@ -225,25 +226,21 @@ pub struct ExternalIdPatch {
     pub subject: Option<String>,
 }
 
-impl ExternalIdPatch {
-    /// The external id after the change.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if there would be half of one.
-    fn apply(self, before: Option<ExternalId>) -> Result<Option<ExternalId>> {
-        let (realm, subject) = before.map(|it| (it.realm, it.subject)).unzip();
-        match (self.realm.or(realm), self.subject.or(subject)) {
-            (Some(realm), Some(subject)) => Ok(Some(ExternalId { realm, subject })),
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(Error::invalid("externalId.subject", "is required")),
-            (None, Some(_)) => Err(Error::invalid("externalId.realm", "is required")),
-        }
-    }
-}
-
 impl From<ExternalId> for ExternalIdPatch {
     fn from(id: ExternalId) -> Self {
         Self { realm: Some(id.realm), subject: Some(id.subject) }
+    }
+}
+
+impl ExternalIdPatch {
+    fn apply(self, before: Option<&ExternalId>) -> crate::error::Result<ExternalId> {
+        let realm = self.realm.or_else(|| before.map(|id| id.realm.clone()));
+        let subject = self.subject.or_else(|| before.map(|id| id.subject.clone()));
+        let required = |part| Error::invalid(part, "is required");
+        Ok(ExternalId {
+            realm: realm.ok_or_else(|| required("externalId.realm"))?,
+            subject: subject.ok_or_else(|| required("externalId.subject"))?,
+        })
     }
 }
 
@@ -262,14 +259,16 @@ impl UserPatch {
     /// The user after the change.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there would be half of an external id.
-    pub fn apply(self, before: &User, at: Timestamp) -> Result<User> {
+    /// [`Error::Invalid`] if it would have an external id without one of its parts.
+    pub fn apply(self, before: &User, at: Timestamp) -> crate::error::Result<User> {
         let mut user = before.clone();
-        user.external_id = match self.external_id {
-            Patch::Keep => user.external_id,
-            Patch::Clear => None,
-            Patch::Set(patch) => patch.apply(user.external_id)?,
-        };
+        match self.external_id {
+            Patch::Keep => {}
+            Patch::Clear => user.external_id = None,
+            Patch::Set(patch) => {
+                user.external_id = Some(patch.apply(before.external_id.as_ref())?);
+            }
+        }
         self.name.apply(&mut user.name);
         user.email = self.email.unwrap_or(user.email);
         user.status = self.status.unwrap_or(user.status);

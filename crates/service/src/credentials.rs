@@ -8,18 +8,42 @@ use tenantry_domain::credential::{
     AuthType, Credential, CredentialFilter, CredentialPatch, IntegrationId, NewCredential, Sealed,
     SecretPart,
 };
-use tenantry_domain::error::{Error, Result};
+use tenantry_domain::credential_rules::secret_problems;
+use tenantry_domain::error::{Error, FieldError, Result};
 use tenantry_domain::id::CredentialId;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::Patch;
 use tenantry_domain::text::Name;
-use tenantry_security::secret::SecretText;
-use zeroize::Zeroizing;
+use tenantry_security::secret::{SecretBytes, SecretText};
 
 use crate::Service;
 
-/// The parts of a credential's secret.
-pub type CredentialSecret = Vec<(SecretPart, SecretText)>;
+/// The secret of a credential: all the parts that its type needs, and no other.
+#[derive(Debug, Clone)]
+pub struct CredentialSecret {
+    auth_type: AuthType,
+    parts: Vec<(SecretPart, SecretText)>,
+}
+
+impl CredentialSecret {
+    /// Takes the parts over.
+    ///
+    /// # Errors
+    /// What is wrong with them as the secret of a credential of this type.
+    pub fn new(
+        auth_type: AuthType,
+        parts: Vec<(SecretPart, SecretText)>,
+    ) -> Result<Self, Vec<FieldError>> {
+        let given: Vec<_> = parts.iter().map(|(part, _)| *part).collect();
+        let problems = secret_problems(auth_type, &given);
+        if problems.is_empty() { Ok(Self { auth_type, parts }) } else { Err(problems) }
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> &[(SecretPart, SecretText)] {
+        &self.parts
+    }
+}
 
 /// A credential to be made, as the caller describes it.
 #[derive(Debug, Clone)]
@@ -28,13 +52,12 @@ pub struct CredentialDraft {
     pub integration_id: IntegrationId,
     pub credential_name: Name,
     pub description: Option<String>,
-    pub auth_type: AuthType,
     pub scopes: Vec<String>,
     pub token_endpoint: Option<String>,
     pub authorization_endpoint: Option<String>,
     pub metadata: serde_json::Map<String, serde_json::Value>,
     pub expires_at: Option<Timestamp>,
-    /// What it proves itself with.
+    /// What it proves itself with, which also says its type.
     pub secret: CredentialSecret,
 }
 
@@ -62,7 +85,7 @@ impl Service {
             integration_id: draft.integration_id,
             credential_name: draft.credential_name,
             description: draft.description,
-            auth_type: draft.auth_type,
+            auth_type: draft.secret.auth_type,
             scopes: draft.scopes,
             token_endpoint: draft.token_endpoint,
             authorization_endpoint: draft.authorization_endpoint,
@@ -93,7 +116,10 @@ impl Service {
         self.store.list_credentials(access, filter, page).await
     }
 
-    /// Changes a credential, and its secret if a new one is given.
+    /// Changes a credential, and its secret if a new one is given: all of it.
+    ///
+    /// # Errors
+    /// `Internal` if the new secret is for another type of credential.
     pub async fn update_credential(
         &self,
         access: &TenantAccess,
@@ -105,7 +131,13 @@ impl Service {
         if let Patch::Set(expires_at) = patch.expires_at {
             self.require_future("expiresAt", Some(expires_at))?;
         }
-        patch.secret = secret.map(|secret| self.seal(access, id, &secret)).transpose()?;
+        if let Some(secret) = secret {
+            let stored = self.store.credential(access, integration, id).await?;
+            if stored.auth_type != secret.auth_type {
+                return Err(Error::internal("a secret is for another type of credential"));
+            }
+            patch.secret = Some(self.seal(access, id, &secret)?);
+        }
         self.store.update_credential(access, integration, id, patch).await
     }
 
@@ -127,7 +159,7 @@ impl Service {
         id: CredentialId,
     ) -> Result<RevealedCredential> {
         let (credential, sealed) = self.store.reveal_credential(access, integration, id).await?;
-        let secret = self.open(access, id, &sealed)?;
+        let secret = self.open(access, &credential, &sealed)?;
         Ok(RevealedCredential { credential, secret })
     }
 
@@ -138,25 +170,27 @@ impl Service {
         secret: &CredentialSecret,
     ) -> Result<Sealed> {
         let parts: BTreeMap<_, _> =
-            secret.iter().map(|(part, text)| (part.as_str(), text.expose())).collect();
-        let json = Zeroizing::new(serde_json::to_vec(&parts).map_err(Error::internal)?);
-        self.vault.seal_credential(access.tenant(), id, &json)
+            secret.parts.iter().map(|(part, text)| (part.as_str(), text.expose())).collect();
+        let mut json = SecretBytes::default();
+        serde_json::to_writer(&mut json, &parts).map_err(Error::internal)?;
+        self.vault.seal_credential(access.tenant(), id, json.as_ref())
     }
 
     fn open(
         &self,
         access: &TenantAccess,
-        id: CredentialId,
+        credential: &Credential,
         sealed: &Sealed,
     ) -> Result<CredentialSecret> {
-        let json = self.vault.open_credential(access.tenant(), id, sealed)?;
+        let json = self.vault.open_credential(access.tenant(), credential.id, sealed)?;
         // A message of the reader could quote what it reads.
         let unreadable = || Error::internal("a credential's secret does not read back");
         let parts: BTreeMap<String, SecretText> =
             serde_json::from_slice(&json).map_err(|_| unreadable())?;
-        parts
+        let parts = parts
             .into_iter()
             .map(|(part, text)| Ok((part.parse().map_err(|_| unreadable())?, text)))
-            .collect()
+            .collect::<Result<_>>()?;
+        Ok(CredentialSecret { auth_type: credential.auth_type, parts })
     }
 }

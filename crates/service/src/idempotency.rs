@@ -9,7 +9,7 @@ use tenantry_domain::error::{Conflict, Error, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark};
 use tenantry_domain::ledger::Hash;
-use zeroize::Zeroizing;
+use tenantry_security::secret::SecretBytes;
 
 use crate::Service;
 
@@ -38,7 +38,7 @@ pub struct Claim {
     mark: Mark,
     in_flight: InFlight,
     /// What the change is answered with, once it is made.
-    made: Arc<Mutex<Option<Zeroizing<Vec<u8>>>>>,
+    made: Arc<Mutex<Option<SecretBytes>>>,
 }
 
 impl Drop for Claim {
@@ -51,7 +51,7 @@ impl Drop for Claim {
 #[derive(Debug)]
 pub struct OneAnswer {
     /// What was made of the change.
-    pub bytes: Zeroizing<Vec<u8>>,
+    pub bytes: SecretBytes,
     /// Whether the request is a repetition.
     pub replayed: bool,
 }
@@ -69,7 +69,7 @@ impl Service {
         route: &str,
         key: &IdempotencyKey,
         request: Hash,
-        answer: impl Fn(Timestamp, &T) -> Result<Zeroizing<Vec<u8>>> + Send + Sync + 'static,
+        answer: impl Fn(Timestamp, &T) -> Result<SecretBytes> + Send + Sync + 'static,
     ) -> Result<(A, Claim)> {
         let mark = Mark::new(access.marks_of(), access.actor(), route, key, request);
         let claim = self.in_flight.claim(mark)?;
@@ -77,7 +77,7 @@ impl Service {
         let made = Arc::clone(&claim.made);
         let idempotency = Idempotency::new(mark, move |outcome: &T| {
             let bytes = answer(clock.now(), outcome)?;
-            let sealed = vault.seal_answer(&mark, &bytes)?;
+            let sealed = vault.seal_answer(&mark, bytes.as_ref())?;
             *lock(&made) = Some(bytes);
             Ok(sealed)
         });
@@ -105,7 +105,7 @@ impl Service {
                 Ok(OneAnswer { bytes: made.ok_or_else(unmarked)?, replayed: false })
             }
             Err(Error::Repeated(sealed)) => {
-                let bytes = self.vault.open_answer(&claim.mark, &sealed)?;
+                let bytes = self.vault.open_answer(&claim.mark, &sealed)?.into();
                 Ok(OneAnswer { bytes, replayed: true })
             }
             Err(error) => Err(error),

@@ -96,7 +96,7 @@ impl Drop for Meter {
 
 impl Batch {
     fn add(&mut self, call: &Call) {
-        let activity = call.activity.then_some(call.received);
+        let activity = call.is_activity().then_some(call.received);
         match self.calls.entry((call.tenant(), Hour::of(call.received))) {
             Entry::Vacant(slot) => {
                 slot.insert(CallCount {

@@ -1,10 +1,9 @@
 //! OAuth clients.
 
-use std::net::IpAddr;
-
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::error::Result;
 use tenantry_domain::id::OauthClientId;
+use tenantry_domain::network::Network;
 use tenantry_domain::oauth_client::{
     ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter, OauthClientPatch,
 };
@@ -26,7 +25,7 @@ pub struct OauthClientDraft {
     pub grant_types: Vec<GrantType>,
     pub scopes: Scopes,
     pub allowed_origins: Vec<String>,
-    pub ip_allowlist: Vec<IpAddr>,
+    pub ip_allowlist: Vec<Network>,
 }
 
 /// A new OAuth client and its secret, which is shown now and never again.
@@ -40,11 +39,16 @@ pub struct IssuedOauthClient {
 
 impl Service {
     /// Makes an OAuth client.
+    ///
+    /// # Errors
+    /// `Invalid` if its properties do not fit together; `Denied` for scopes that the caller may
+    /// not give.
     pub async fn create_oauth_client(
         &self,
         access: &TenantAccess,
         draft: OauthClientDraft,
     ) -> Result<IssuedOauthClient> {
+        draft.scopes.check_grant(access)?;
         let (secret, secret_hash) = match draft.client_type {
             ClientType::Public => (None, None),
             ClientType::Confidential => {
@@ -64,6 +68,7 @@ impl Service {
             allowed_origins: draft.allowed_origins,
             ip_allowlist: draft.ip_allowlist,
         };
+        new.check()?;
         let issue = move |client: &OauthClient| {
             Ok(IssuedOauthClient { client: client.clone(), secret: secret.clone() })
         };
@@ -91,13 +96,38 @@ impl Service {
     }
 
     /// Changes an OAuth client.
+    ///
+    /// # Errors
+    /// As [`Service::create_oauth_client`], for what the client would be then.
     pub async fn update_oauth_client(
         &self,
         access: &TenantAccess,
         id: OauthClientId,
         patch: OauthClientPatch,
     ) -> Result<OauthClient> {
+        if let Some(scopes) = &patch.scopes {
+            scopes.check_grant(access)?;
+        }
         self.store.update_oauth_client(access, id, patch).await
+    }
+
+    /// Gives a confidential OAuth client a new secret. The one before is no good from now on.
+    ///
+    /// # Errors
+    /// `Conflict` for a public one, which has none; `Denied` for one that may do what the caller
+    /// may not: whoever gets its secret could do it then.
+    pub async fn rotate_oauth_client_secret(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+    ) -> Result<IssuedOauthClient> {
+        self.store.oauth_client(access, id).await?.scopes.check_grant(access)?;
+        let (secret, hash) = issue_client_secret(self.entropy());
+        let issue = move |client: &OauthClient| {
+            Ok(IssuedOauthClient { client: client.clone(), secret: Some(secret.clone()) })
+        };
+        let access = access.completed_by(issue.clone());
+        issue(&self.store.rotate_oauth_client_secret(&access, id, hash).await?)
     }
 
     /// Removes an OAuth client; answers what it was.

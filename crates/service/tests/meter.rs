@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
+use tenantry_domain::stats::Statistics;
 use tenantry_domain::usage::Call;
 use tenantry_testkit::TestApp;
 
@@ -15,9 +16,13 @@ fn call(app: &TestApp, tenant: TenantId) -> Call {
 }
 
 async fn counted(app: &TestApp, tenant: TenantId) -> u64 {
+    statistics(app, tenant).await.calls_this_month
+}
+
+async fn statistics(app: &TestApp, tenant: TenantId) -> Statistics {
     let principal = tenantry_domain::access::CallerProbe { tenant, user: None };
     let (_, statistics) = app.service.store().statistics(&principal, tenant).await.unwrap();
-    statistics.open(&TestApp::access(tenant)).unwrap().unwrap().calls_this_month
+    statistics.open(&TestApp::access(tenant)).unwrap().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,5 +119,18 @@ async fn the_settler_follows_the_clock() {
     assert_eq!(newest.action.as_str(), "API_KEY_EXPIRED");
     assert_eq!(newest.at, app.now());
     settler.abort();
+    app.assert_exact().await;
+}
+
+#[tokio::test]
+async fn a_call_on_behalf_of_a_tenant_is_counted_for_it_and_is_no_sign_of_its_life() {
+    let app = TestApp::start().await;
+    let (gateway, tenant) = (app.tenant("Gateway").await, app.tenant("Dormant").await);
+    let call = call(&app, gateway);
+    call.count_for(tenant);
+    app.service.meter().count(&call).await.unwrap();
+    let seen = statistics(&app, tenant).await;
+    assert_eq!((seen.calls_this_month, seen.last_activity), (1, None));
+    assert_eq!(counted(&app, gateway).await, 0);
     app.assert_exact().await;
 }

@@ -13,7 +13,8 @@ use tenantry_domain::user::{UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{
-    ApiKeyDraft, CredentialDraft, OauthClientDraft, Service, SetupError, UserDraft, Wiring,
+    ApiKeyDraft, CredentialDraft, CredentialSecret, OauthClientDraft, Service, SetupError,
+    UserDraft, Wiring,
 };
 use tenantry_testkit::{Bearer, ManualClock, SeededEntropy, TestApp};
 
@@ -65,17 +66,17 @@ async fn no_secret_is_on_disk_or_in_debug_output() {
     let client = app.service.create_oauth_client(&access, client).await.unwrap();
     let client_secret = client.secret.clone().unwrap();
     let vaulted = "third-party-token-0123456789";
+    let parts = vec![(SecretPart::AccessToken, SecretText::new(vaulted.to_owned()))];
     let credential = CredentialDraft {
         integration_id: IntegrationId::parse("github").unwrap(),
         credential_name: name("deploy"),
         description: None,
-        auth_type: AuthType::BearerToken,
         scopes: Vec::new(),
         token_endpoint: None,
         authorization_endpoint: None,
         metadata: serde_json::Map::new(),
         expires_at: None,
-        secret: vec![(SecretPart::AccessToken, SecretText::new(vaulted.to_owned()))],
+        secret: CredentialSecret::new(AuthType::BearerToken, parts).unwrap(),
     };
     assert!(!format!("{credential:?}").contains(vaulted));
     let credential = app.service.create_credential(&access, credential).await.unwrap();
@@ -84,7 +85,7 @@ async fn no_secret_is_on_disk_or_in_debug_output() {
         .reveal_credential(&access, &credential.integration_id, credential.id)
         .await
         .unwrap();
-    let (part, text) = revealed.secret.first().unwrap();
+    let (part, text) = revealed.secret.parts().first().unwrap();
     assert_eq!((*part, text.expose()), (SecretPart::AccessToken, vaulted));
     let token = app.token(Bearer::SUPER_ADMIN);
     app.request_by(Bearer::SUPER_ADMIN, "GET", "/api/v1/admin/tenants")

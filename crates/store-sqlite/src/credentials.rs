@@ -117,7 +117,7 @@ impl Credentials for SqliteStore {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, &integration, id)?;
             access.check_match(&before)?;
-            let after = patch.clone().apply(&before, books.at);
+            let after = patch.clone().apply(&before, books.at)?;
             let mut details = difference(&json(&before)?, &json(&after)?);
             if let Some(Sealed(secret)) = &patch.secret {
                 sql::execute(

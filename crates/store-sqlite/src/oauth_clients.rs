@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params, params_from_iter};
 use tenantry_domain::access::TenantAccess;
+use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::counts::Change;
-use tenantry_domain::error::{Error, Missing};
+use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{OauthClientId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
@@ -103,7 +104,7 @@ impl OauthClients for SqliteStore {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
             access.check_match(&before)?;
-            let after = patch.clone().apply(&before);
+            let after = patch.clone().apply(&before)?;
             if after != before {
                 sql::execute(
                     books.connection,
@@ -120,6 +121,31 @@ impl OauthClients for SqliteStore {
                 post(books, access, Action::OauthClientUpdated, &after, change, details)?;
             }
             Ok(after)
+        })
+        .await
+    }
+
+    async fn rotate_oauth_client_secret(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+        secret_hash: SecretHash,
+    ) -> tenantry_domain::error::Result<OauthClient> {
+        self.change(access, move |books, access| {
+            let client = get(books.connection, books.tenant, id)?;
+            if client.client_type == ClientType::Public {
+                return Err(Error::Conflict(Conflict::PublicClient).into());
+            }
+            sql::execute(
+                books.connection,
+                "UPDATE oauth_clients SET secret_hash = ?3
+                 WHERE tenant_id = ?1 AND oauth_client_id = ?2",
+                params![tenant_id(books.tenant), Id(id.as_uuid()), secret_hash.0.as_slice()],
+            )?;
+            let details = serde_json::json!({"clientId": client.client_id, "name": client.name});
+            let action = Action::OauthClientSecretRotated;
+            post(books, access, action, &client, Change::None, details)?;
+            Ok(client)
         })
         .await
     }

@@ -70,7 +70,7 @@ pub(crate) fn single(call: &Call) -> CallCount {
         tenant: call.tenant(),
         calls: 1,
         last_call: call.received,
-        last_activity: call.activity.then_some(call.received),
+        last_activity: call.is_activity().then_some(call.received),
     }
 }
 

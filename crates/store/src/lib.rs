@@ -275,6 +275,15 @@ pub trait OauthClients: Send + Sync {
         patch: OauthClientPatch,
     ) -> Result<OauthClient>;
 
+    /// Gives a confidential OAuth client a new secret; the one before ends at once.
+    /// [`Conflict::PublicClient`](tenantry_domain::error::Conflict) if it has none.
+    async fn rotate_oauth_client_secret(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+        secret_hash: SecretHash,
+    ) -> Result<OauthClient>;
+
     /// Removes an OAuth client; answers what it was.
     async fn delete_oauth_client(
         &self,

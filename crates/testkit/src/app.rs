@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use tenantry_domain::access::{PlatformAccess, Role, TenantAccess};
 use tenantry_domain::clock::Clock as _;
+use tenantry_domain::credential::{AuthType, Credential, IntegrationId, SecretPart};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::ActorKind;
+use tenantry_domain::oauth_client::{ClientType, GrantType};
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::tenant::{NewTenant, Subscription};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{User, UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
 use tenantry_security::secret::SecretText;
-use tenantry_service::{ApiKeyDraft, IssuedApiKey, Service, UserDraft, Wiring};
+use tenantry_service::{
+    ApiKeyDraft, CredentialDraft, CredentialSecret, IssuedApiKey, IssuedOauthClient,
+    OauthClientDraft, Service, UserDraft, Wiring,
+};
 use tenantry_store::conformance::{ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
 use tenantry_store_sqlite::SqliteStore;
@@ -142,6 +147,14 @@ impl TestApp {
         self.parts.directory.path()
     }
 
+    /// Whether any file of the data directory holds these bytes.
+    pub fn on_disk(&self, bytes: &[u8]) -> bool {
+        std::fs::read_dir(self.directory()).unwrap().any(|file| {
+            let content = std::fs::read(file.unwrap().path()).unwrap();
+            content.windows(bytes.len()).any(|window| window == bytes)
+        })
+    }
+
     /// Runs SQL on the database behind the server's back.
     pub fn tamper(&self, sql: &str) {
         tamper(self.directory(), sql);
@@ -211,6 +224,37 @@ impl TestApp {
             ip_allowlist: Vec::new(),
         };
         self.service.create_api_key(&Self::access(tenant), draft).await.unwrap()
+    }
+
+    /// Makes a confidential OAuth client that may do nothing.
+    pub async fn oauth_client(&self, tenant: TenantId, name: &str) -> IssuedOauthClient {
+        let draft = OauthClientDraft {
+            name: Name::parse(name).unwrap(),
+            client_type: ClientType::Confidential,
+            redirect_uris: Vec::new(),
+            grant_types: vec![GrantType::ClientCredentials],
+            scopes: Scopes::default(),
+            allowed_origins: Vec::new(),
+            ip_allowlist: Vec::new(),
+        };
+        self.service.create_oauth_client(&Self::access(tenant), draft).await.unwrap()
+    }
+
+    /// Makes a credential of an integration.
+    pub async fn credential(&self, tenant: TenantId, integration: &str) -> Credential {
+        let parts = vec![(SecretPart::ApiKey, SecretText::new("third-party-key".to_owned()))];
+        let draft = CredentialDraft {
+            integration_id: IntegrationId::parse(integration).unwrap(),
+            credential_name: Name::parse("a credential").unwrap(),
+            description: None,
+            scopes: Vec::new(),
+            token_endpoint: None,
+            authorization_endpoint: None,
+            metadata: serde_json::Map::new(),
+            expires_at: None,
+            secret: CredentialSecret::new(AuthType::ApiKey, parts).unwrap(),
+        };
+        self.service.create_credential(&Self::access(tenant), draft).await.unwrap()
     }
 
     /// Authority over a tenant, for what a test sets up without HTTP.

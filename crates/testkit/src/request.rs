@@ -75,6 +75,22 @@ impl Answer {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The fields that a 422 names, sorted. Fails the test unless it is one.
+    pub fn fields(&self) -> Vec<String> {
+        assert_eq!(
+            (self.status, self.code().as_str()),
+            (422, "VALIDATION_FAILED"),
+            "{}",
+            self.text
+        );
+        let body = self.json();
+        let fields = body["error"]["fields"].as_array().unwrap().iter();
+        let mut names: Vec<_> =
+            fields.map(|field| field["field"].as_str().unwrap().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// A header's text, if it is there.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())

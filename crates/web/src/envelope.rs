@@ -1,6 +1,6 @@
 //! What every answer of the API is wrapped in.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -9,6 +9,7 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::Error;
 use tenantry_domain::etag::ETag;
 use tenantry_domain::user::Warning;
+use tenantry_security::secret::SecretBytes;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
@@ -130,7 +131,32 @@ pub(crate) fn created<T: Serialize>(
     data: T,
     location: &str,
 ) -> Result<Response, ApiError> {
-    let mut response = ok(at, message, data)?;
+    located(ok(at, message, data)?, location)
+}
+
+/// Data that holds a secret, with the status 200. Its bytes are wiped once they are sent.
+pub(crate) fn ok_secret<T: Serialize>(
+    at: impl At,
+    message: &'static str,
+    data: T,
+) -> Result<Response, ApiError> {
+    let mut json = SecretBytes::with_capacity(USUAL_SIZE);
+    let success = Success::new(message, data, at.at());
+    serde_json::to_writer(&mut json, &success).map_err(Error::internal)?;
+    Ok(json_response(StatusCode::OK, Bytes::from_owner(json)))
+}
+
+/// What was made and holds a secret, as in [`created`] and [`ok_secret`].
+pub(crate) fn created_secret<T: Serialize>(
+    at: impl At,
+    message: &'static str,
+    data: T,
+    location: &str,
+) -> Result<Response, ApiError> {
+    located(ok_secret(at, message, data)?, location)
+}
+
+fn located(mut response: Response, location: &str) -> Result<Response, ApiError> {
     *response.status_mut() = StatusCode::CREATED;
     let location = HeaderValue::from_str(location).map_err(Error::internal)?;
     response.headers_mut().insert(LOCATION, location);

@@ -88,6 +88,8 @@ codes! {
     AlreadyRevoked = "ALREADY_REVOKED", CONFLICT, "API key already revoked";
     /// The API key has expired.
     ApiKeyExpired = "API_KEY_EXPIRED", CONFLICT, "API key expired";
+    /// The OAuth client is public and has no secret.
+    PublicClient = "PUBLIC_CLIENT", CONFLICT, "Public client";
     /// A request with the same idempotency key is being served.
     IdempotencyInFlight = "IDEMPOTENCY_IN_FLIGHT", CONFLICT, "Request in flight";
     /// The thing is not in the state that `If-Match` names.
@@ -255,6 +257,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::ExternalId) => Code::ExternalIdTaken,
         Error::Conflict(Conflict::AlreadyRevoked) => Code::AlreadyRevoked,
         Error::Conflict(Conflict::ApiKeyExpired) => Code::ApiKeyExpired,
+        Error::Conflict(Conflict::PublicClient) => Code::PublicClient,
         Error::Invalid(_) | Error::InvalidLines { .. } => Code::ValidationFailed,
         Error::Conflict(Conflict::InFlight) => Code::IdempotencyInFlight,
         Error::PreconditionFailed => Code::PreconditionFailed,
@@ -287,6 +290,7 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         }
         Error::Conflict(Conflict::AlreadyRevoked) => "a key is revoked once, for good".into(),
         Error::Conflict(Conflict::ApiKeyExpired) => "an expired key gets no new secret".into(),
+        Error::Conflict(Conflict::PublicClient) => "a public client has no secret".into(),
         Error::Invalid(_) => "error.fields names every offending field".into(),
         Error::InvalidLines { .. } => {
             "nothing was imported; error.lines names the bad lines".into()

@@ -9,6 +9,7 @@ use utoipa::openapi::{
 };
 
 use crate::api::api_keys::RotationBody;
+use crate::api::schemas::integration_id;
 use crate::error::{Code, Failure};
 use crate::router::documented;
 use terms::Terms;
@@ -34,6 +35,8 @@ const BEARER: &str = "bearer";
         (name = "Tenants", description = "Customers of the platform."),
         (name = "Users", description = "People of a tenant."),
         (name = "API keys", description = "With which machines call."),
+        (name = "OAuth clients", description = "Applications that ask for tokens."),
+        (name = "Credentials", description = "Secrets of third parties, in the vault."),
         (name = "Audit log", description = "What happened, and the counts after it."),
         (name = "Server", description = "The server itself; without a token."),
     ),
@@ -82,9 +85,10 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
     let takes_a_body = operation.request_body.is_some();
     operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]);
 
-    let in_path = [("{tenantId}", "tenantId"), ("{id}", "id")]
-        .into_iter()
-        .filter_map(|(place, name)| path.contains(place).then_some(name));
+    let in_path =
+        [("{tenantId}", "tenantId"), ("{integrationId}", "integrationId"), ("{id}", "id")]
+            .into_iter()
+            .filter_map(|(place, name)| path.contains(place).then_some(name));
     let terms = terms::of(method, path, operation);
     let in_headers = HEADERS.iter().map(|header| header.name).chain(terms.parameter());
     let common = in_path
@@ -122,9 +126,12 @@ fn add_common_parts(components: &mut Components) {
     for header in HEADERS.iter().chain(terms::HEADERS) {
         components.parameters.insert(header.name.to_owned(), RefOr::T(header.parameter()));
     }
-    for (name, description) in [("tenantId", "The tenant."), ("id", "The thing within the tenant.")]
-    {
-        let parameter = parameter(name, ParameterIn::Path, true, description, uuid());
+    for (name, description, schema) in [
+        ("tenantId", "The tenant.", uuid()),
+        ("integrationId", "The integration that the credential belongs to.", integration_id()),
+        ("id", "The thing within the tenant.", uuid()),
+    ] {
+        let parameter = parameter(name, ParameterIn::Path, true, description, schema);
         components.parameters.insert(name.to_owned(), RefOr::T(parameter));
     }
 }

@@ -10,7 +10,10 @@ use tenantry_service::Service;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{api_keys, audit_logs, health, meta, statistics, tenants, user_imports, users};
+use crate::api::{
+    api_keys, audit_logs, credentials, health, meta, oauth_clients, statistics, tenants,
+    user_imports, users,
+};
 use crate::app::{App, AppState};
 use crate::config::WebConfig;
 use crate::error::ApiError;
@@ -60,7 +63,13 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::read, api_keys::revoke))
         .routes(routes!(api_keys::rotate))
-        .routes(routes!(api_keys::validate));
+        .routes(routes!(api_keys::validate))
+        .routes(routes!(oauth_clients::create, oauth_clients::list))
+        .routes(routes!(oauth_clients::read, oauth_clients::update, oauth_clients::delete))
+        .routes(routes!(oauth_clients::rotate_secret))
+        .routes(routes!(credentials::create, credentials::list))
+        .routes(routes!(credentials::read, credentials::update, credentials::delete))
+        .routes(routes!(credentials::reveal));
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

@@ -161,11 +161,22 @@ async fn a_user_from_its_making_to_its_end() {
         stats(&app, &tenant).await["users"],
         json!({"total": 1, "active": 0, "inactive": 1, "admins": 1})
     );
+    // A merge patch changes what it names, within objects too.
+    for (patch, external) in [
+        (json!({"externalId": {}}), json!({"realm": "acme", "subject": "ann-1"})),
+        (json!({"externalId": {"subject": "ann-2"}}), json!({"realm": "acme", "subject": "ann-2"})),
+    ] {
+        let patched = send(&app, "PATCH", &path, Some(patch)).await.expect(200).data();
+        assert_eq!(patched["externalId"], external);
+    }
     let patch = json!({"status": "active", "roles": [], "name": null, "externalId": null});
     let patched = send(&app, "PATCH", &path, Some(patch)).await.expect(200).data();
     assert_eq!(patched["status"], "active");
     assert_eq!(patched["roles"], json!([]));
     assert_eq!((&patched["name"], &patched["externalId"]), (&Value::Null, &Value::Null));
+    let half = json!({"externalId": {"subject": "ann-3"}});
+    let half = send(&app, "PATCH", &path, Some(half)).await.expect(422).json();
+    assert_eq!(half["error"]["fields"][0]["field"], "externalId.realm");
     assert_eq!(
         stats(&app, &tenant).await["users"],
         json!({"total": 1, "active": 1, "inactive": 0, "admins": 0})

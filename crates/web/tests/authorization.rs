@@ -50,10 +50,23 @@ const ROWS: &[(&str, &str, Access)] = &[
     ("delete", "/api/v1/api-keys/{id}", Tenant),
     ("post", "/api/v1/api-keys/{id}/rotate", Tenant),
     ("post", "/api/v1/api-keys/validate", Tenant),
+    ("get", "/api/v1/oauth-clients", Tenant),
+    ("post", "/api/v1/oauth-clients", Tenant),
+    ("get", "/api/v1/oauth-clients/{id}", Tenant),
+    ("patch", "/api/v1/oauth-clients/{id}", Tenant),
+    ("delete", "/api/v1/oauth-clients/{id}", Tenant),
+    ("post", "/api/v1/oauth-clients/{id}/rotate-secret", Tenant),
+    ("get", "/api/v1/credentials", Tenant),
+    ("post", "/api/v1/credentials", Tenant),
+    ("get", "/api/v1/credentials/{integrationId}/{id}", Tenant),
+    ("patch", "/api/v1/credentials/{integrationId}/{id}", Tenant),
+    ("delete", "/api/v1/credentials/{integrationId}/{id}", Tenant),
+    ("post", "/api/v1/credentials/{integrationId}/{id}/reveal", Tenant),
 ];
 
 /// Every `POST` that takes no `Idempotency-Key`: it changes nothing, or must leave a trace each time.
-const UNKEYED: &[&str] = &["/api/v1/api-keys/validate"];
+const UNKEYED: &[&str] =
+    &["/api/v1/api-keys/validate", "/api/v1/credentials/{integrationId}/{id}/reveal"];
 
 /// The operations of the document, as in [`ROWS`].
 fn operations(document: &Value) -> BTreeSet<(String, String)> {
@@ -76,6 +89,12 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("post", path) if path.ends_with("/users") => Some(json!({"email": "new@example.com"})),
         ("post", "/api/v1/api-keys") => Some(json!({"name": "key"})),
         ("post", "/api/v1/api-keys/validate") => Some(json!({"key": "tnt_"})),
+        ("post", "/api/v1/oauth-clients") => Some(json!({"name": "client"})),
+        ("post", "/api/v1/credentials") => Some(json!({
+            "integrationId": "github", "credentialName": "deploy", "authType": "api_key",
+            "apiKey": "third-party-key"
+        })),
+        ("patch", path) if path.contains("/credentials/") => Some(json!({"credentialName": "New"})),
         ("patch", path) if path.ends_with("/{tenantId}") => Some(json!({"displayName": "Shown"})),
         ("patch", _) => Some(json!({"name": "Renamed"})),
         _ => None,
@@ -87,7 +106,20 @@ async fn thing(app: &TestApp, tenant: TenantId, path: &str) -> String {
     if path.contains("/api-keys/") {
         return app.api_key(tenant, "key").await.api_key.id.to_string();
     }
+    if path.contains("/oauth-clients/") {
+        return app.oauth_client(tenant, "client").await.client.id.to_string();
+    }
+    if path.contains("/credentials/") {
+        return app.credential(tenant, "github").await.id.to_string();
+    }
     app.user(tenant, "ann@example.com", false).await.id.to_string()
+}
+
+/// The path of a thing of a tenant.
+fn fill(path: &str, tenant: TenantId, id: &str) -> String {
+    path.replace("{tenantId}", &tenant.to_string())
+        .replace("{integrationId}", "github")
+        .replace("{id}", id)
 }
 
 /// Sends the operation about a fresh tenant; answers the status.
@@ -95,7 +127,7 @@ async fn send(app: &TestApp, (method, path): (&str, &str), caller: Caller) -> u1
     let target = app.tenant("Target").await;
     let id = thing(app, target, path).await;
     let other = app.tenant("Other").await;
-    let filled = path.replace("{tenantId}", &target.to_string()).replace("{id}", &id);
+    let filled = fill(path, target, &id);
     let request = app.request(&method.to_uppercase(), &filled);
     let bearer = |tenant, role| app.token(Bearer { tenant, subject: None, role });
     let (token, acting_in) = match caller {
@@ -149,7 +181,7 @@ impl<'a> Asking<'a> {
     async fn about(app: &'a TestApp, path: &'static str) -> Self {
         let target = app.tenant("Target").await;
         let id = thing(app, target, path).await;
-        let filled = path.replace("{tenantId}", &target.to_string()).replace("{id}", &id);
+        let filled = fill(path, target, &id);
         Self { app, path, filled, target, token: app.token(Bearer::SUPER_ADMIN) }
     }
 

@@ -191,6 +191,22 @@ async fn a_csv_file_has_a_header() {
 }
 
 #[tokio::test]
+async fn quotes_that_do_not_fit_are_a_bad_line() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    for (broken, line) in [
+        ("email,name\r\na@example.com,\"Ann", "2 line"),
+        ("email,name\nb@example.com,Ann\n\"c@example.com\"zz,Ann\n", "3 line"),
+        ("email,name\nd@example.com,An\"n\"\n", "2 line"),
+    ] {
+        let refused = import(&app, tenant, CSV, broken).await.expect(422);
+        assert_eq!(problems(&refused), [line], "{broken:?}");
+    }
+    assert_eq!(users(&app, tenant).await["total"], 0);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn many_problems_are_counted_and_the_first_are_told() {
     let app = TestApp::start().await;
     let tenant = app.tenant("Acme").await;

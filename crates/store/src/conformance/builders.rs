@@ -163,7 +163,7 @@ impl Fixture {
             name: name("a client"),
             client_type: ClientType::Confidential,
             redirect_uris: vec!["https://app.example.com/back".to_owned()],
-            grant_types: vec![GrantType::ClientCredentials, GrantType::RefreshToken],
+            grant_types: vec![GrantType::ClientCredentials],
             scopes: Scopes::parse(["stats:read"]).unwrap(),
             allowed_origins: vec!["https://app.example.com".to_owned()],
             ip_allowlist: vec!["192.0.2.7".parse().unwrap()],

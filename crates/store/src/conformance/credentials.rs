@@ -5,6 +5,7 @@ use tenantry_domain::credential::{CredentialPatch, IntegrationId, Sealed};
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::patch::Patch;
+use tenantry_domain::tenant::SETTINGS_MAX_BYTES;
 
 use super::builders::{integration, name, system};
 use super::harness::Fixture;
@@ -27,13 +28,13 @@ pub async fn each_step_is_counted(f: &Fixture) {
         scopes: Some(vec!["read".to_owned(), "write".to_owned()]),
         token_endpoint: Patch::Clear,
         authorization_endpoint: Patch::Set("https://third.example.com/consent".to_owned()),
-        metadata: Some(serde_json::Map::new()),
+        metadata: Some(serde_json::json!({"team": null, "tier": 1})),
         expires_at: Patch::Keep,
         secret: None,
     };
     let changed =
         f.store.update_credential(&access, &integration, made.id, patch.clone()).await.unwrap();
-    assert_eq!(changed, patch.apply(&made, f.now()));
+    assert_eq!(changed, patch.apply(&made, f.now()).unwrap());
     assert_eq!(f.store.credential(&access, &integration, made.id).await.unwrap(), changed);
     assert_eq!(f.counts(tenant).await, active);
 
@@ -81,6 +82,27 @@ pub async fn a_new_secret_is_a_change(f: &Fixture) {
     let (revealed, secret) =
         f.store.reveal_credential(&access, &integration, made.id).await.unwrap();
     assert_eq!((revealed, secret), (changed, Sealed(vec![1, 2, 3])));
+}
+
+/// Metadata is merged member by member (RFC 7396), and what comes of it is bounded.
+pub async fn metadata_is_merged_and_bounded(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let (access, integration) = (system(tenant), integration());
+    let made = f.credential(tenant, None).await;
+    let half = "x".repeat(SETTINGS_MAX_BYTES * 2 / 3);
+    let patch = |member: &str, value: serde_json::Value| CredentialPatch {
+        metadata: Some(serde_json::json!({ (member): value })),
+        ..CredentialPatch::default()
+    };
+    let update = |patch| f.store.update_credential(&access, &integration, made.id, patch);
+    let merged = update(patch("note", half.clone().into())).await.unwrap();
+    assert_eq!(merged.metadata["team"], made.metadata["team"]);
+    assert_eq!(merged.metadata["note"], half);
+    let before = f.entries(tenant).await;
+    assert_fault!(update(patch("more", half.into())).await, Error::Invalid(_));
+    assert_eq!(f.entries(tenant).await, before);
+    let cleared = update(patch("note", serde_json::Value::Null)).await.unwrap();
+    assert_eq!(cleared.metadata, made.metadata);
 }
 
 /// A patch that changes nothing leaves no trace.

@@ -1,6 +1,6 @@
 //! A tenant that is not there, and things of another tenant, are not found by any method.
 
-use tenantry_domain::api_key::ApiKeyFilter;
+use tenantry_domain::api_key::{ApiKeyFilter, SecretHash};
 use tenantry_domain::credential::{CredentialFilter, CredentialPatch};
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, UserId};
@@ -61,6 +61,7 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
         store.oauth_client(access, id),
         store.list_oauth_clients(access, OauthClientFilter::default(), ALL),
         store.update_oauth_client(access, id, OauthClientPatch::default()),
+        store.rotate_oauth_client_secret(access, id, SecretHash([7; 32])),
         store.delete_oauth_client(access, id),
     );
     let id = CredentialId::generate(now, entropy);
@@ -116,6 +117,9 @@ pub async fn what_belongs_to_another_tenant_is_not_found(f: &Fixture) {
     let patch = OauthClientPatch { status, ..OauthClientPatch::default() };
     assert_fault!(store.oauth_client(access, client).await, Error::NotFound(Missing::OauthClient));
     let result = store.update_oauth_client(access, client, patch).await;
+    assert_fault!(result, Error::NotFound(Missing::OauthClient));
+    let secret = SecretHash([7; 32]);
+    let result = store.rotate_oauth_client_secret(access, client, secret).await;
     assert_fault!(result, Error::NotFound(Missing::OauthClient));
     let result = store.delete_oauth_client(access, client).await;
     assert_fault!(result, Error::NotFound(Missing::OauthClient));

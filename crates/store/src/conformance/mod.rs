@@ -119,6 +119,7 @@ macro_rules! conformance_suite {
                 each_step_is_counted
                 revealing_leaves_an_entry
                 a_new_secret_is_a_change
+                metadata_is_merged_and_bounded
                 a_patch_that_changes_nothing_leaves_no_trace
                 the_wrong_integration_finds_nothing
             }
@@ -189,6 +190,8 @@ macro_rules! conformance_suite {
             oauth_clients {
                 each_step_is_counted
                 a_public_client_has_no_secret
+                a_patch_that_contradicts_the_rest_is_refused
+                a_new_secret_leaves_an_entry
                 a_patch_that_changes_nothing_leaves_no_trace
             }
             purge {

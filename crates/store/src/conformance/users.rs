@@ -54,9 +54,9 @@ pub async fn each_step_is_counted(f: &Fixture) {
         (UserPatch { external_id: Patch::Clear, ..UserPatch::default() }, active),
     ] {
         f.clock.advance(10);
-        let expected = patch.clone().apply(&user, f.now()).unwrap();
+        let expected = patch.clone().apply(&user, f.now());
         user = f.store.update_user(&access, user.id, patch).await.unwrap().value;
-        assert_eq!(user, expected);
+        assert_eq!(user, expected.unwrap());
         assert_eq!(f.store.user(&access, user.id).await.unwrap(), user);
         assert_eq!(f.counts(tenant).await, counts);
         let entry = f.newest_entry(tenant).await;

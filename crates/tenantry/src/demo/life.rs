@@ -15,7 +15,9 @@ use tenantry_domain::text::{Email, Name};
 use tenantry_domain::usage::{Bytes, UsageEvent, UsageReport};
 use tenantry_domain::user::{User, UserPatch, UserRoles, UserStatus};
 use tenantry_security::secret::SecretText;
-use tenantry_service::{ApiKeyDraft, CredentialDraft, OauthClientDraft, Service, UserDraft};
+use tenantry_service::{
+    ApiKeyDraft, CredentialDraft, CredentialSecret, OauthClientDraft, Service, UserDraft,
+};
 
 use super::sample::person;
 use super::{Chapter, Era, Plan};
@@ -155,17 +157,17 @@ impl<'a> Life<'a> {
                 .cycle()
                 .nth(usize::try_from(number % 5).unwrap_or_default())
                 .unwrap_or(&"custom");
+            let parts = vec![(SecretPart::ApiKey, SecretText::new(format!("sample-{number}")))];
             let draft = CredentialDraft {
                 integration_id: IntegrationId::parse(integration).map_err(Error::internal)?,
                 credential_name: name(&format!("{integration} {number}"))?,
                 description: None,
-                auth_type: AuthType::ApiKey,
                 scopes: Vec::new(),
                 token_endpoint: None,
                 authorization_endpoint: None,
                 metadata: serde_json::Map::new(),
                 expires_at,
-                secret: vec![(SecretPart::ApiKey, SecretText::new(format!("sample-{number}")))],
+                secret: CredentialSecret::new(AuthType::ApiKey, parts).map_err(Error::Invalid)?,
             };
             self.service.create_credential(&self.access, draft).await?;
         }

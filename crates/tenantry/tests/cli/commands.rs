@@ -153,7 +153,8 @@ async fn verification_names_what_drifted() {
 #[test]
 fn migrating_twice_does_nothing_more() {
     let directory = DataDir::new();
-    assert_eq!(directory.run("migrate").succeeded().stdout, "applied 0001_initial\n");
+    let first = directory.run("migrate").succeeded().stdout;
+    assert!(first.starts_with("applied 0001_initial"), "{first}");
     let again = directory.run("migrate").succeeded().stdout;
     assert_eq!(again, "the database is at this version already\n");
     directory.run("verify").succeeded();

@@ -24,7 +24,7 @@ use super::change::Change;
 use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
-use crate::envelope::{Success, created, ok, tagged, unless_known};
+use crate::envelope::{Success, created_secret, ok, ok_secret, tagged, unless_known};
 use crate::error::{ApiError, Failure};
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, integer_in, string, strings};
@@ -268,7 +268,7 @@ pub(crate) async fn create(
         let key = &issued.api_key;
         let location = format!("{API}/api-keys/{}", key.id);
         let data = IssuedBody { api_key: key.into(), key: issued.text.expose() };
-        tagged(key, created(at, "API key created successfully", data, &location))
+        tagged(key, created_secret(at, "API key created successfully", data, &location))
     })?;
     change.answer(&app, app.service.create_api_key(&change.access, draft)).await
 }
@@ -381,7 +381,7 @@ pub(crate) async fn rotate(
             grace_ends_at: reissued.rotated.grace_ends_at,
             key: reissued.text.expose(),
         };
-        ok(at, "API key rotated successfully", data)
+        ok_secret(at, "API key rotated successfully", data)
     })?;
     change.answer(&app, app.service.rotate_api_key(&change.access, id, grace)).await
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_domain::access::Authority;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Error, Result};
+use tenantry_security::secret::SecretBytes;
 use tenantry_service::{Claim, OneAnswer};
 
 use super::Answer;
@@ -50,7 +51,7 @@ impl<A: Authority, T: 'static> Change<A, T> {
             .map_err(|problem| Error::invalid(IDEMPOTENCY_KEY, problem.to_string()))?;
         let in_transaction = Arc::clone(&render);
         let answer = move |at, outcome: &T| match in_transaction(at, outcome) {
-            Ok(response) => encode(response).map(Into::into),
+            Ok(response) => encode(response),
             Err(ApiError::UseCase(error)) => Err(error),
             Err(other) => Err(Error::internal(other)),
         };
@@ -69,7 +70,7 @@ impl<A: Authority, T: 'static> Change<A, T> {
             return (self.render)(app.service.now(), &making.await?);
         };
         let OneAnswer { bytes, replayed } = app.service.one_answer(claim, making).await?;
-        let mut response = decode(&bytes)?;
+        let mut response = decode(bytes.as_ref())?;
         if replayed {
             let yes = HeaderValue::from_static("true");
             response.headers_mut().insert(IDEMPOTENT_REPLAYED, yes);
@@ -85,7 +86,7 @@ struct Head {
     headers: Vec<(String, String)>,
 }
 
-fn encode(response: Response) -> Result<Vec<u8>> {
+fn encode(response: Response) -> Result<SecretBytes> {
     let (parts, body) = response.into_parts();
     let headers = parts.headers.iter().map(|(name, value)| {
         Ok((name.to_string(), value.to_str().map_err(Error::internal)?.to_owned()))
@@ -94,10 +95,10 @@ fn encode(response: Response) -> Result<Vec<u8>> {
     let head = serde_json::to_vec(&head).map_err(Error::internal)?;
     let body = whole(body)?;
     // Its full size from the start: growing would leave a copy of a secret behind.
-    let mut bytes = Vec::with_capacity(head.len() + 1 + body.len());
-    bytes.extend_from_slice(&head);
-    bytes.push(b'\n');
-    bytes.extend_from_slice(&body);
+    let mut bytes = SecretBytes::with_capacity(head.len() + 1 + body.len());
+    bytes.extend(&head);
+    bytes.extend(b"\n");
+    bytes.extend(&body);
     Ok(bytes)
 }
 
@@ -106,8 +107,10 @@ fn decode(bytes: &[u8]) -> Result<Response> {
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
     let (head, body) = bytes.split_at_checked(end).ok_or_else(unreadable)?;
     let head: Head = serde_json::from_slice(head).map_err(|_| unreadable())?;
-    let body = Bytes::copy_from_slice(body.strip_prefix(b"\n").unwrap_or_default());
-    let mut response = Response::new(Body::from(body));
+    let body = body.strip_prefix(b"\n").unwrap_or_default();
+    let mut copy = SecretBytes::with_capacity(body.len());
+    copy.extend(body);
+    let mut response = Response::new(Body::from(Bytes::from_owner(copy)));
     *response.status_mut() = StatusCode::from_u16(head.status).map_err(Error::internal)?;
     for (name, value) in head.headers {
         let name = HeaderName::try_from(name).map_err(Error::internal)?;
@@ -139,7 +142,7 @@ mod tests {
         let at = Timestamp::from_millis(0);
         let response = created(at, "Made\nit", "data", "/there").unwrap();
         let kept = encode(response).unwrap();
-        let read = decode(&kept).unwrap();
+        let read = decode(kept.as_ref()).unwrap();
         assert_eq!(read.status(), StatusCode::CREATED);
         assert_eq!(read.headers()[LOCATION], "/there");
         assert_eq!(read.headers()[CONTENT_TYPE], "application/json");

@@ -1,8 +1,12 @@
 //! Schemas that no Rust type gives by itself.
 
 use tenantry_domain::api_key::{ApiKeyStatus, KeyRefusal};
+use tenantry_domain::client_rules::{ADDRESSES_MAX, REDIRECT_URI_MAX};
+use tenantry_domain::credential::{AuthType, CredentialStatus};
+use tenantry_domain::credential_rules::{SCOPE_MAX, SCOPES_MAX};
 use tenantry_domain::ledger::{Action, ActorKind, ResourceKind};
 use tenantry_domain::network::ALLOWLIST_MAX;
+use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType};
 use tenantry_domain::scope::Scope;
 use tenantry_domain::tenant::{SETTINGS_MAX_BYTES, SETTINGS_MAX_DEPTH, TenantStatus};
 use tenantry_domain::user::{UserRole, UserStatus};
@@ -32,10 +36,19 @@ pub(crate) fn megabytes_or_null() -> Object {
 
 /// A tenant's settings: an object whose members are the tenant's business.
 pub(crate) fn settings() -> Object {
+    free_object("What the tenant keeps here for its own use")
+}
+
+/// A credential's metadata: an object whose members are the tenant's business.
+pub(crate) fn metadata() -> Object {
+    free_object("What its users keep beside it, never a secret")
+}
+
+fn free_object(purpose: &str) -> Object {
     ObjectBuilder::new()
         .description(Some(format!(
-            "What the tenant keeps here for its own use: at most {SETTINGS_MAX_BYTES} bytes as \
-             JSON, at most {SETTINGS_MAX_DEPTH} levels deep."
+            "{purpose}: at most {SETTINGS_MAX_BYTES} bytes as JSON, at most {SETTINGS_MAX_DEPTH} \
+             levels deep."
         )))
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .build()
@@ -98,6 +111,67 @@ pub(crate) fn key_refusal_or_null() -> Object {
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .enum_values(Some(words))
         .build()
+}
+
+pub(crate) fn client_type() -> Object {
+    words(ClientType::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn client_status() -> Object {
+    words(ClientStatus::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn grant_types() -> Array {
+    let grant = words(GrantType::ALL.iter().map(|it| it.as_str()));
+    ArrayBuilder::new().items(grant).unique_items(true).min_items(Some(1)).build()
+}
+
+pub(crate) fn redirect_uris() -> Array {
+    addresses(
+        "https, or http on localhost or a loopback address, or a private-use scheme with a dot \
+         (com.example.app:/path). No fragment, user or wildcard.",
+    )
+}
+
+pub(crate) fn origins() -> Array {
+    addresses(
+        "https://host[:port] as a browser spells it, or http on localhost or a loopback address.",
+    )
+}
+
+fn addresses(description: &str) -> Array {
+    let address = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .min_length(Some(1))
+        .max_length(Some(REDIRECT_URI_MAX))
+        .build();
+    ArrayBuilder::new().items(address).unique_items(true).max_items(Some(ADDRESSES_MAX)).build()
+}
+
+pub(crate) fn integration_id() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,128}$"))
+        .build()
+}
+
+pub(crate) fn auth_type() -> Object {
+    words(AuthType::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn credential_status() -> Object {
+    words(CredentialStatus::ALL.iter().map(|it| it.as_str()))
+}
+
+pub(crate) fn credential_scopes() -> Array {
+    let scope = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r"^[\x21\x23-\x5B\x5D-\x7E]+$"))
+        .min_length(Some(1))
+        .max_length(Some(SCOPE_MAX))
+        .build();
+    ArrayBuilder::new().items(scope).unique_items(true).max_items(Some(SCOPES_MAX)).build()
 }
 
 pub(crate) fn action() -> Object {

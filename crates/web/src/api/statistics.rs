@@ -33,7 +33,7 @@ pub(crate) struct StatisticsBody<'a> {
     oauth_clients: OauthClientStatistics,
     usage: UsageStatistics,
     /// The latest counted call or change by one of the tenant's own principals.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     last_activity: Option<Timestamp>,
     /// The instant of all of this.
     #[schema(value_type = String, format = DateTime)]

@@ -391,7 +391,11 @@ async fn govern(
     done: &'static str,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Govern).await?;
-    unless_missing(Query::none(query.as_deref()), app.service.tenant(&access)).await?;
+    let allowed = async {
+        act.check(access.tenant())?;
+        app.service.tenant(&access).await
+    };
+    unless_missing(Query::none(query.as_deref()), allowed).await?;
     let change = Change::begin(&app, &scope.terms, access, move |at, tenant: &Tenant| {
         let answer = ok(at, done, TenantBody::from(tenant));
         if act == Governance::Delete { answer } else { tagged(tenant, answer) }

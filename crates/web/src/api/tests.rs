@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use axum::body::Bytes;
 use serde_json::{Map, Value, json};
+use tenantry_domain::credential::AuthType;
 use tenantry_domain::error::{Error, FieldError, Result};
 use tenantry_domain::id::TenantId;
+use tenantry_testkit::START;
 
-use super::{api_keys, audit_logs, tenants, users};
+use super::{api_keys, audit_logs, credential_bodies, oauth_clients, tenants, users};
 use crate::extract::members::Members;
 use crate::extract::query::Query;
 
@@ -65,6 +67,15 @@ fn bodies_are_read_as_documented() {
     check_members("NewApiKey", "", read_new_api_key);
     check_members("ApiKeyRotation", "", api_keys::read_rotation);
     check_members("PresentedApiKey", "", api_keys::read_presented);
+    let tenant = TenantId::PLATFORM;
+    check_members("NewOauthClient", "", |body| oauth_clients::read_new(body, tenant));
+    check_members("OauthClientPatch", "", |body| oauth_clients::read_patch(body, tenant));
+    check_members("NewCredential", "", |body| credential_bodies::read_new(body, START));
+    for &auth_type in AuthType::ALL {
+        check_members("CredentialPatch", "", |body| {
+            credential_bodies::read_patch(body, auth_type, START)
+        });
+    }
 }
 
 /// Of every parameter that the document tells of, the empty text, which none of them can be.
@@ -98,6 +109,8 @@ fn queries_are_read_as_documented() {
     check_query("/api/v1/api-keys", |raw| api_keys::read_query(Some(raw)));
     let user = "/api/v1/admin/tenants/{tenantId}/users/{id}";
     check_query_of("delete", user, |raw| users::read_delete_query(Some(raw)));
+    check_query("/api/v1/oauth-clients", |raw| oauth_clients::read_query(Some(raw)));
+    check_query("/api/v1/credentials", |raw| credential_bodies::read_query(Some(raw)));
     check_query("/api/v1/admin/audit-logs", |raw| audit_logs::read_query(Query::parse(Some(raw))));
 }
 

@@ -115,6 +115,13 @@ fn parse_csv(text: &[u8]) -> UserImport {
     // Reading from memory does not fail, and a record can have any number of cells of any bytes.
     while reader.read_byte_record(&mut record).unwrap_or(false) {
         let number = lines.line_of(&record);
+        let ends = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        let begins = record.position().map_or(0, csv::Position::byte);
+        let raw = usize::try_from(begins).ok().and_then(|begins| text.get(begins..ends));
+        if !raw.is_some_and(is_well_quoted) {
+            import.problem(number, LINE, "must have its quotes as RFC 4180 says");
+            continue;
+        }
         let Some(columns) = &columns else {
             match read_header(&mut import, number, &record) {
                 Some(known) => columns = Some(known),
@@ -134,6 +141,30 @@ fn parse_csv(text: &[u8]) -> UserImport {
         import.problem(1, LINE, "must be a header that names the columns");
     }
     import
+}
+
+/// Whether quotes stand around whole cells alone, and every one is closed: the library takes others as
+/// well, and a file that was cut off would pass for a whole one.
+fn is_well_quoted(record: &[u8]) -> bool {
+    #[derive(Clone, Copy, PartialEq)]
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        /// A quote within quotes: their end, or half of one that is meant.
+        Closing,
+    }
+    let mut at = At::Start;
+    for byte in record {
+        at = match (at, *byte) {
+            (At::Quoted, b'"') => At::Closing,
+            (At::Start | At::Closing, b'"') | (At::Quoted, _) => At::Quoted,
+            (_, b',' | b'\r' | b'\n') => At::Start,
+            (At::Start | At::Plain, byte) if byte != b'"' => At::Plain,
+            _ => return false,
+        };
+    }
+    at != At::Quoted
 }
 
 /// The columns, unless there is something wrong with them.

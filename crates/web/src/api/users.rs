@@ -10,6 +10,7 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::Result;
 use tenantry_domain::id::UserId;
 use tenantry_domain::page::PageRequest;
+use tenantry_domain::patch::Patch;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
     ExternalId, ExternalIdPatch, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus,
@@ -132,7 +133,7 @@ pub(super) struct UserPatchBody {
     external_id: Option<ExternalIdPatchBody>,
 }
 
-/// A change of who a person is in an external realm; both are there afterwards, or neither.
+/// A change of who a person is in an external realm. What is not given stays.
 #[derive(ToSchema)]
 #[schema(as = ExternalIdPatch)]
 #[serde(deny_unknown_fields)]
@@ -172,8 +173,14 @@ fn read_external_id(body: &mut Members) -> Option<ExternalId> {
         let subject = members.required("subject", string(line_of(SUBJECT_MAX)));
         realm.zip(subject).map(|(realm, subject)| ExternalId { realm, subject })
     });
-    // What is wrong with it is noted.
     read.set().flatten()
+}
+
+fn read_external_id_patch(body: &mut Members) -> Patch<ExternalIdPatch> {
+    body.object("externalId.", |members| ExternalIdPatch {
+        realm: members.given("realm", string(realm_name)),
+        subject: members.given("subject", string(line_of(SUBJECT_MAX))),
+    })
 }
 
 fn read_password(value: Value) -> Result<SecretText, String> {
@@ -195,12 +202,8 @@ pub(super) fn read_new(mut body: Members) -> Result<UserDraft> {
 }
 
 pub(super) fn read_patch(mut body: Members) -> Result<UserPatch> {
-    let external_id = body.object("externalId.", |members| ExternalIdPatch {
-        realm: members.given("realm", string(realm_name)),
-        subject: members.given("subject", string(line_of(SUBJECT_MAX))),
-    });
     let patch = UserPatch {
-        external_id,
+        external_id: read_external_id_patch(&mut body),
         email: body.given("email", string(Email::parse)),
         name: body.patch("name", string(Name::parse)),
         status: body.given("status", string(UserStatus::from_str)),

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tenantry_domain::error::Error;
+use tenantry_security::secret::SecretBytes;
 
 use super::members::Members;
 use super::terms::{IDEMPOTENCY_KEY, Keyed};
@@ -82,14 +83,20 @@ impl JsonBody {
         app: &AppState,
         media: Media,
     ) -> Result<Members, ApiError> {
-        if self.body.is_end_stream() {
+        // Whether a chunked body is empty shows at its end.
+        let bytes = collect(&self.headers, self.body, app.config.body_limit).await?;
+        if bytes.is_empty() {
             return Ok(Members::parse(Bytes::from_static(b"{}"))?);
         }
-        self.read(app, media).await
+        if !is_of(&self.headers, media) {
+            return Err(ApiError::UnsupportedMediaType(media.expected()));
+        }
+        Ok(Members::parse(bytes)?)
     }
 }
 
-/// Reads a body of at most this many bytes.
+/// Reads a body of at most this many bytes. Any body can hold a secret: the bytes are wiped when the
+/// last who reads them is done.
 pub(super) async fn collect(
     headers: &HeaderMap,
     body: Body,
@@ -100,11 +107,18 @@ pub(super) async fn collect(
     if announced.is_some_and(|announced: usize| announced > limit) {
         return Err(ApiError::PayloadTooLarge(limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge(limit)),
-        Err(_) => Err(Error::Malformed("the body ended early".to_owned()).into()),
+    let mut bytes = SecretBytes::with_capacity(announced.unwrap_or_default());
+    let mut body = Limited::new(body, limit);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => frame.data_ref().into_iter().for_each(|data| bytes.extend(data)),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(ApiError::PayloadTooLarge(limit));
+            }
+            Err(_) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
+        }
     }
+    Ok(Bytes::from_owner(bytes))
 }
 
 fn is_of(headers: &HeaderMap, media: Media) -> bool {

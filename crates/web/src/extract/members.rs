@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use tenantry_domain::error::{Error, Problems, Result};
 use tenantry_domain::patch::Patch;
 use tenantry_domain::usage::{Bytes as StorageBytes, Megabytes};
+use tenantry_security::secret::SecretText;
+use zeroize::Zeroize as _;
 
 use super::json;
 use super::query::MAX_INTEGER;
@@ -61,6 +63,11 @@ impl Members {
         if self.values.remove(name).is_some() {
             self.problem(name, problem);
         }
+    }
+
+    /// Whether a member of this name was given and not taken yet.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
     }
 
     /// A member that must be there.
@@ -172,7 +179,7 @@ impl Members {
     /// Fails with everything that is wrong, unknown members included.
     fn finish(mut self) -> Result<()> {
         self.refuse_unknown();
-        self.problems.check()
+        std::mem::take(&mut self.problems).check()
     }
 
     /// What was read from the members, unless something is wrong with them.
@@ -182,9 +189,40 @@ impl Members {
     }
 
     fn refuse_unknown(&mut self) {
-        for (name, _) in std::mem::take(&mut self.values) {
+        for (name, mut value) in std::mem::take(&mut self.values) {
+            wipe(&mut value);
             self.problem(&name, UNKNOWN);
         }
+    }
+}
+
+/// What nobody took can be a secret under a mistyped name.
+impl Drop for Members {
+    fn drop(&mut self) {
+        self.values.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Takes a secret over, without a copy of it.
+pub(crate) fn secret(
+    check: impl FnOnce(&str) -> Result<(), String>,
+) -> impl FnOnce(Value) -> Result<SecretText, String> {
+    |mut value| {
+        if let Value::String(text) = &mut value {
+            let text = SecretText::new(std::mem::take(text));
+            return check(text.expose()).map(|()| text);
+        }
+        wipe(&mut value);
+        Err("must be a string".to_owned())
     }
 }
 

@@ -166,6 +166,25 @@ impl FromRequestParts<App> for UserInPath {
     }
 }
 
+/// The thing that `{id}` in the path names, if what it says can name one.
+#[derive(Debug)]
+pub(crate) struct IdInPath<T>(Option<T>);
+
+impl<T> IdInPath<T> {
+    /// The id. Something that is no id is nobody's id.
+    pub(crate) fn or(self, missing: Missing) -> Result<T> {
+        self.0.ok_or(Error::NotFound(missing))
+    }
+}
+
+impl<T: FromStr> FromRequestParts<App> for IdInPath<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
+        Ok(Self(in_path(parts, "id").await))
+    }
+}
+
 fn gated(parts: &Parts) -> Result<Gated> {
     let gated = parts.extensions.get::<Gated>().cloned();
     gated.ok_or_else(|| Error::internal("a route that needs the gate lies outside of it"))

@@ -43,6 +43,12 @@ pub(crate) fn http_url(text: &str) -> Result<String, String> {
     if web && host { Ok(text.to_owned()) } else { Err(wrong()) }
 }
 
+/// Reads an absolute `https` URL.
+pub(crate) fn https_url(text: &str) -> Result<String, String> {
+    let wrong = || format!("must be an absolute https URL of at most {URL_MAX} characters");
+    http_url(text).ok().filter(|url| url.starts_with("https:")).ok_or_else(wrong)
+}
+
 /// Reads the name of a realm.
 pub(crate) fn realm_name(text: &str) -> Result<String, String> {
     let fit = (1..=REALM_MAX).contains(&text.len())
@@ -92,6 +98,14 @@ mod tests {
             &long,
         ] {
             assert!(http_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn secrets_travel_encrypted() {
+        assert!(https_url("https://third.example.com/token?x=1").is_ok());
+        for url in ["http://third.example.com/token", "https://u:p@third.example.com", "token"] {
+            assert!(https_url(url).is_err(), "{url}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{Header, text};
 use crate::error::Code;
 
 /// Every `POST` that takes no key: it changes nothing, or must leave a trace each time.
-const UNKEYED: &[&str] = &["validateApiKey"];
+const UNKEYED: &[&str] = &["validateApiKey", "revealCredential"];
 
 /// The terms on which an operation can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
