@@ -97,11 +97,6 @@ impl Scopes {
         Ok(())
     }
 
-    /// The scopes.
-    pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
-        self.0.iter().copied()
-    }
-
     /// The names, separated by spaces (RFC 6749, section 3.3), as a store keeps them.
     pub fn to_line(&self) -> String {
         let names: Vec<_> = self.0.iter().map(|scope| scope.as_str()).collect();

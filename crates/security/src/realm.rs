@@ -81,11 +81,6 @@ impl Realm {
         Ok(Self { issuer, keys, clock, entropy, verified: Cache::new(cache_capacity) })
     }
 
-    /// The `iss` of its tokens.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
     /// The public keys, as a JSON Web Key Set (RFC 7517).
     pub fn jwks(&self) -> serde_json::Value {
         let keys: Vec<_> = self.keys.iter().map(SigningKey::jwk).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tenantry_domain::clock::Clock;
 use tenantry_store::Store;
 
-/// Entries appended, or marks removed, at once, so that no change waits long behind them.
+/// Instants settled at once, so that no change waits long behind them.
 const CHUNK: usize = 500;
 /// How often to look again: something that expires sooner may have been made meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

@@ -87,6 +87,15 @@ pub fn tamper(directory: &std::path::Path, sql: &str) {
     rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
 }
 
+/// Whether any file of a directory holds these bytes.
+pub fn on_disk(directory: &std::path::Path, bytes: impl AsRef<[u8]>) -> bool {
+    let bytes = bytes.as_ref();
+    std::fs::read_dir(directory).unwrap().any(|file| {
+        let content = std::fs::read(file.unwrap().path()).unwrap();
+        content.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
 impl TestApp {
     /// Starts a server with nothing in it but the platform's own tenant.
     pub async fn start() -> Self {
@@ -148,11 +157,8 @@ impl TestApp {
     }
 
     /// Whether any file of the data directory holds these bytes.
-    pub fn on_disk(&self, bytes: &[u8]) -> bool {
-        std::fs::read_dir(self.directory()).unwrap().any(|file| {
-            let content = std::fs::read(file.unwrap().path()).unwrap();
-            content.windows(bytes.len()).any(|window| window == bytes)
-        })
+    pub fn on_disk(&self, bytes: impl AsRef<[u8]>) -> bool {
+        on_disk(self.directory(), bytes)
     }
 
     /// Runs SQL on the database behind the server's back.

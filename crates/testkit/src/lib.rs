@@ -11,6 +11,6 @@
 mod app;
 mod request;
 
-pub use app::{Bearer, TestApp, tamper};
+pub use app::{Bearer, TestApp, on_disk, tamper};
 pub use request::{Answer, Request};
 pub use tenantry_store::conformance::{ManualClock, START, SeededEntropy};

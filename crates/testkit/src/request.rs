@@ -85,8 +85,12 @@ impl Answer {
         );
         let body = self.json();
         let fields = body["error"]["fields"].as_array().unwrap().iter();
-        let mut names: Vec<_> =
-            fields.map(|field| field["field"].as_str().unwrap().to_owned()).collect();
+        let mut names: Vec<_> = fields
+            .map(|field| {
+                assert!(!field["problem"].as_str().unwrap().is_empty());
+                field["field"].as_str().unwrap().to_owned()
+            })
+            .collect();
         names.sort_unstable();
         names
     }

@@ -93,17 +93,6 @@ impl Fixture {
     }
 }
 
-/// The fields that a 422 names, sorted.
-fn fields(answer: &Answer) -> Vec<String> {
-    assert_eq!((answer.status, answer.code().as_str()), (422, "VALIDATION_FAILED"));
-    let body = answer.json();
-    let fields = body["error"]["fields"].as_array().unwrap().iter();
-    let mut names: Vec<_> =
-        fields.map(|field| field["field"].as_str().unwrap().to_owned()).collect();
-    names.sort_unstable();
-    names
-}
-
 #[tokio::test]
 async fn a_key_from_its_making_to_its_end() {
     let f = Fixture::new().await;
@@ -387,7 +376,7 @@ async fn a_new_key_is_held_to_its_bounds() {
         "ipAllowlist": ["10.0.0.1/8"], "key": "tnt_mine"
     });
     let answer = f.post(KEYS, three).await;
-    assert_eq!(fields(&answer), ["expiresAt", "ipAllowlist", "key", "name", "scopes"]);
+    assert_eq!(answer.fields(), ["expiresAt", "ipAllowlist", "key", "name", "scopes"]);
     let addresses: Vec<_> = (0..101).map(|number| format!("10.0.0.{number}")).collect();
     for (member, value) in [
         ("name", json!(null)),
@@ -416,9 +405,9 @@ async fn a_new_key_is_held_to_its_bounds() {
     ] {
         let mut body = json!({"name": "key"});
         body[member] = value;
-        assert_eq!(fields(&f.post(KEYS, body).await), [member]);
+        assert_eq!(f.post(KEYS, body).await.fields(), [member]);
     }
-    assert_eq!(fields(&f.post(KEYS, json!({})).await), ["name"]);
+    assert_eq!(f.post(KEYS, json!({})).await.fields(), ["name"]);
     assert_eq!(f.post(&format!("{KEYS}?x=1"), json!({"name": "key"})).await.status, 422);
     assert_eq!(f.counts().await, [0, 0, 0]);
     assert_eq!(f.actions().await, ["TENANT_CREATED"]);
@@ -439,9 +428,9 @@ async fn other_bodies_and_queries_are_held_to_theirs() {
     let made = f.create(json!({"name": "key"})).await;
     let id = &made["id"];
     for grace in [json!(-1), json!(GRACE_MAX + 1), json!(1.5), json!("60"), json!(null)] {
-        assert_eq!(fields(&f.rotate(id, json!({"graceSeconds": grace})).await), ["graceSeconds"]);
+        assert_eq!(f.rotate(id, json!({"graceSeconds": grace})).await.fields(), ["graceSeconds"]);
     }
-    assert_eq!(fields(&f.rotate(id, json!({"grace": 1})).await), ["grace"]);
+    assert_eq!(f.rotate(id, json!({"grace": 1})).await.fields(), ["grace"]);
     let path = format!("{KEYS}/{}/rotate", id.as_str().unwrap());
     f.request("POST", &path).body("application/json", "null").send().await.expect(422);
     f.request("POST", &path).body("application/json", "{").send().await.expect(400);
@@ -449,9 +438,9 @@ async fn other_bodies_and_queries_are_held_to_theirs() {
     assert_eq!(f.reason(&made["key"]).await, Value::Null);
 
     let validate = format!("{KEYS}/validate");
-    assert_eq!(fields(&f.post(&validate, json!({})).await), ["key"]);
-    assert_eq!(fields(&f.post(&validate, json!({"key": null})).await), ["key"]);
-    assert_eq!(fields(&f.post(&validate, json!({"key": "x", "ip": "y"})).await), ["ip"]);
+    assert_eq!(f.post(&validate, json!({})).await.fields(), ["key"]);
+    assert_eq!(f.post(&validate, json!({"key": null})).await.fields(), ["key"]);
+    assert_eq!(f.post(&validate, json!({"key": "x", "ip": "y"})).await.fields(), ["ip"]);
     f.request("GET", &validate).send().await.expect(405);
     for query in ["status=inactive", "status=", "limit=0", "q=key"] {
         f.request("GET", &format!("{KEYS}?{query}")).send().await.expect(422);
@@ -480,7 +469,7 @@ async fn the_header_names_the_tenant() {
     let any = "usage:write:any";
     let operator = Bearer { tenant: platform, subject: None, role: Role::TenantAdmin };
     let refused = create(Bearer::SUPER_ADMIN, f.tenant, any).await;
-    assert_eq!(fields(&refused), ["scopes"]);
+    assert_eq!(refused.fields(), ["scopes"]);
     create(operator, platform, any).await.expect(403);
     let made = create(Bearer::SUPER_ADMIN, platform, any).await.expect(201).data();
     let rotate = format!("{KEYS}/{}/rotate", made["id"].as_str().unwrap());
@@ -536,15 +525,9 @@ async fn a_key_s_text_is_shown_once_and_kept_nowhere() {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
-    let on_disk = |text: &str| {
-        std::fs::read_dir(f.app.directory()).unwrap().any(|file| {
-            let bytes = std::fs::read(file.unwrap().path()).unwrap();
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        })
-    };
-    assert!(on_disk("findable name"));
+    assert!(f.app.on_disk("findable name"));
     for secret in secrets {
-        assert!(!on_disk(secret));
+        assert!(!f.app.on_disk(secret));
     }
     f.app.stop().await;
 }

@@ -7,14 +7,12 @@
 )]
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::user::User;
-use tenantry_testkit::{Answer, Bearer, TestApp};
+use tenantry_testkit::{Answer, Bearer, TestApp, on_disk};
 
 async fn send(app: &TestApp, method: &str, path: &str, body: Option<Value>) -> Answer {
     let request = app.request_by(Bearer::SUPER_ADMIN, method, path);
@@ -32,14 +30,6 @@ async fn log(app: &TestApp, tenant: TenantId) -> Vec<Value> {
     let path = format!("/api/v1/admin/audit-logs?tenantId={tenant}&limit=500");
     let data = send(app, "GET", &path, None).await.expect(200).data();
     data["items"].as_array().unwrap().clone()
-}
-
-/// Whether any file below a directory holds a text.
-fn on_disk(directory: &Path, text: &str) -> bool {
-    let files =
-        fs::read_dir(directory).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
-    let holds = |bytes: Vec<u8>| bytes.windows(text.len()).any(|part| part == text.as_bytes());
-    files.into_iter().any(holds)
 }
 
 /// A tenant with an administrator who was made, changed, and changed somebody else.

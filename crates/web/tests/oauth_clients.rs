@@ -132,7 +132,7 @@ async fn a_client_from_its_making_to_its_end() {
     let new = rotated["clientSecret"].as_str().unwrap();
     assert!(new.starts_with("tns_") && new != secret);
     // The secret that will be asked for is the new one.
-    assert!(f.app.on_disk(&hash_secret(new).0));
+    assert!(f.app.on_disk(hash_secret(new).0));
     assert_eq!(f.counts().await, [1, 0]);
 
     let deleted = f.send("DELETE", &path, None).await.expect(200).data();

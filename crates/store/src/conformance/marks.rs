@@ -169,6 +169,7 @@ pub async fn a_tenant_is_made_once(f: &Fixture) {
 pub async fn every_kind_of_change_leaves_its_mark(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let (store, key) = (&f.store, f.api_key(tenant, None).await.id);
+    let client = f.oauth_client(tenant).await.id;
     let secret_hash = SecretHash([7; 32]);
     let rotation = Rotation { prefix: "tnt_x".to_owned(), secret_hash, grace_seconds: 0 };
     let mut ids = 1..;
@@ -187,6 +188,7 @@ pub async fn every_kind_of_change_leaves_its_mark(f: &Fixture) {
     leave!(ApiKey, create_api_key, f.new_api_key(None));
     leave!(RotatedApiKey, rotate_api_key, key, rotation);
     leave!(OauthClient, create_oauth_client, f.new_oauth_client());
+    leave!(OauthClient, rotate_oauth_client_secret, client, secret_hash);
     leave!(Credential, create_credential, f.new_credential(None));
     leave!(Tenant, govern_tenant, Governance::Suspend);
     // Also one that finds nothing to change.
