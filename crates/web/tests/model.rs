@@ -12,13 +12,16 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use tenantry_domain::api_key::ApiKeyStatus;
 use tenantry_domain::clock::{Month, Timestamp};
+use tenantry_domain::credential::{CredentialStatus, IntegrationId};
 use tenantry_domain::id::TenantId;
+use tenantry_domain::oauth_client::ClientStatus;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::Governance;
 use tenantry_domain::text::Name;
 use tenantry_domain::usage::Bytes;
-use tenantry_domain::user::UserStatusFilter;
+use tenantry_domain::user::{UserRole, UserStatusFilter};
 use tenantry_store::Store;
 use tenantry_store::conformance::{
     Change, Driver, Effort, List, Outcome, Refusal, UserDraft, random_sequences,
@@ -348,7 +351,7 @@ impl Driver for Http {
         let mut query = String::from("limit=500");
         let mut filter = |name: &str, value: Option<&str>| {
             if let Some(value) = value {
-                query.push_str(&format!("&{name}={value}"));
+                query.extend(["&", name, "=", value]);
             }
         };
         let path = match list {
@@ -360,20 +363,23 @@ impl Driver for Http {
                         UserStatusFilter::Inactive => "inactive",
                     }),
                 );
-                filter("role", users.role.map(|role| role.as_str()));
+                filter("role", users.role.map(UserRole::as_str));
                 format!("{TENANTS}/{tenant}/users")
             }
             List::ApiKeys(keys) => {
-                filter("status", keys.status.map(|status| status.as_str()));
+                filter("status", keys.status.map(ApiKeyStatus::as_str));
                 KEYS.to_owned()
             }
             List::OauthClients(clients) => {
-                filter("status", clients.status.map(|status| status.as_str()));
+                filter("status", clients.status.map(ClientStatus::as_str));
                 CLIENTS.to_owned()
             }
             List::Credentials(credentials) => {
-                filter("status", credentials.status.map(|status| status.as_str()));
-                filter("integrationId", credentials.integration_id.as_ref().map(|it| it.as_str()));
+                filter("status", credentials.status.map(CredentialStatus::as_str));
+                filter(
+                    "integrationId",
+                    credentials.integration_id.as_ref().map(IntegrationId::as_str),
+                );
                 CREDENTIALS.to_owned()
             }
         };
