@@ -11,6 +11,7 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCredential, Sealed};
 use tenantry_domain::entropy::Entropy;
+use tenantry_domain::error::Result;
 use tenantry_domain::etag::IfMatch;
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorKind, Entry};
@@ -43,8 +44,17 @@ pub fn system(tenant: TenantId) -> TenantAccess {
 
 /// Authority over a tenant by one of its own principals, with the call it makes.
 pub fn own(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
+    own_to(tenant, Permission::Write, call).unwrap()
+}
+
+/// The same to do something else, if it may.
+pub fn own_to(
+    tenant: TenantId,
+    permission: Permission,
+    call: Option<&Arc<Call>>,
+) -> Result<TenantAccess> {
     let role = if tenant == TenantId::PLATFORM { Role::SuperAdmin } else { Role::TenantAdmin };
-    caller(tenant, role, call).authorize(tenant, tenant, Permission::Write).unwrap()
+    caller(tenant, role, call).authorize(tenant, tenant, permission)
 }
 
 /// Authority of a super admin over a tenant, with the call, which counts for the platform.

@@ -29,6 +29,7 @@ pub mod calls;
 pub mod concurrency;
 pub mod conditions;
 pub mod credentials;
+mod driver;
 pub mod erasure;
 pub mod expiry;
 mod harness;
@@ -40,6 +41,7 @@ pub mod lists;
 pub mod marks;
 mod model;
 pub mod oauth_clients;
+mod port;
 mod properties;
 pub mod purge;
 pub mod reports;
@@ -47,8 +49,10 @@ mod steps;
 pub mod tenants;
 pub mod users;
 
+pub use driver::{Driver, List, Outcome, Refusal};
 pub use harness::{Factory, Fixture, ManualClock, START, SeededEntropy, assert_exact, run};
-pub use properties::random_sequences_match_a_recount;
+pub use properties::{Effort, random_sequences, random_sequences_match_a_recount};
+pub use steps::{Change, UserDraft};
 
 /// The tests of a store: one for each case of the suite. Takes an expression that makes a
 /// [`Factory`](crate::conformance::Factory).

@@ -10,7 +10,9 @@
 mod commands;
 mod demo;
 mod faults;
+mod idempotency;
 mod readme;
+mod secrets;
 mod serve;
 mod settings;
 mod support;

@@ -71,7 +71,7 @@ pub(crate) fn tenantry(arguments: &str) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(arguments.split_whitespace()).args(["--log", "warn"]);
+    command.args(arguments.split_whitespace()).env("TENANTRY_LOG", "warn");
     command
 }
 
