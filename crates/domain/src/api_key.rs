@@ -8,8 +8,8 @@ use crate::counts::{ApiKeyFacts, Counts, is_expired};
 use crate::id::{ApiKeyId, TenantId};
 use crate::network::Network;
 use crate::scope::Scopes;
-use crate::tenant::TenantStatus;
 use crate::sort::sort_fields;
+use crate::tenant::TenantStatus;
 use crate::text::Name;
 
 words! {

@@ -10,8 +10,8 @@ use crate::counts::{Counts, CredentialFacts, is_expired};
 use crate::error::{Error, Result};
 use crate::id::CredentialId;
 use crate::patch::Patch;
-use crate::tenant::merged_object;
 use crate::sort::sort_fields;
+use crate::tenant::merged_object;
 use crate::text::Name;
 
 words! {

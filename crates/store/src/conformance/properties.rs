@@ -18,7 +18,7 @@ use tenantry_domain::patch::Patch;
 use tenantry_domain::usage::CallCount;
 use tenantry_domain::user::{UserFilter, UserPatch, UserRoles, UserStatus};
 
-use super::builders::{ALL, integration, own, system};
+use super::builders::{all, integration, own, system};
 use super::harness::{Factory, Fixture, assert_exact, runtime};
 use super::model::{Client, Credential, Key, Rows, Tenant, User};
 use super::steps::{Change, Step, step};
@@ -140,25 +140,25 @@ impl<'a> World<'a> {
         for tenant in &self.tenants {
             let (access, rows) = (system(tenant.id), &tenant.rows);
             let counts = rows.counts(tenant.now(self.fixture.now()));
-            let users = store.list_users(&access, &UserFilter::default(), ALL).await.unwrap();
+            let users = store.list_users(&access, &UserFilter::default(), &all()).await.unwrap();
             let listed: BTreeSet<_> = users.items.iter().map(|user| user.id).collect();
             assert_eq!(listed, rows.users.iter().map(|user| user.id).collect());
             assert_eq!(users.total, counts.users());
             for status in [None].into_iter().chain(ApiKeyStatus::ALL.iter().copied().map(Some)) {
                 let filter = ApiKeyFilter { status };
-                let keys = store.list_api_keys(&access, filter, ALL).await.unwrap();
+                let keys = store.list_api_keys(&access, filter, &all()).await.unwrap();
                 let count = filter.counted(&counts);
                 assert_eq!((keys.total, keys.items.len() as u64), (count, count), "{status:?}");
             }
             for status in [None, Some(ClientStatus::Active), Some(ClientStatus::Disabled)] {
                 let filter = OauthClientFilter { status };
-                let clients = store.list_oauth_clients(&access, filter, ALL).await.unwrap();
+                let clients = store.list_oauth_clients(&access, filter, &all()).await.unwrap();
                 let count = filter.counted(&counts);
                 assert_eq!((clients.total, clients.items.len() as u64), (count, count));
             }
             for status in [None, Some(CredentialStatus::Active), Some(CredentialStatus::Expired)] {
                 let filter = CredentialFilter { status, integration_id: None };
-                let credentials = store.list_credentials(&access, &filter, ALL).await.unwrap();
+                let credentials = store.list_credentials(&access, &filter, &all()).await.unwrap();
                 let count = filter.counted(&counts).unwrap();
                 assert_eq!((credentials.total, credentials.items.len() as u64), (count, count));
             }
