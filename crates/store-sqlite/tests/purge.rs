@@ -54,7 +54,7 @@ fn tenants_deleted_before_the_upgrade_are_purged_too() {
     database.execute_batch(include_str!("../migrations/0001_initial.sql")).unwrap();
     database
         .execute_batch(
-            "INSERT INTO tenants (tenant_id, name, name_key, status, settings, created_at,
+            "INSERT INTO tenants (tenant_id, name, search_key, status, settings, created_at,
                  updated_at)
              VALUES (x'01', 'here', '', 'active', '{}', 0, 0),
                  (x'02', 'gone', '', 'deleted', '{}', 0, 0)",
