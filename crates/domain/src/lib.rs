@@ -20,6 +20,7 @@ pub mod page;
 pub mod patch;
 pub mod scope;
 pub mod signing_key;
+pub mod sort;
 pub mod stats;
 pub mod tenant;
 pub mod text;

@@ -111,7 +111,7 @@ impl Service {
         &self,
         access: &TenantAccess,
         filter: &CredentialFilter,
-        page: PageRequest,
+        page: &PageRequest<Credential>,
     ) -> Result<Page<Credential>> {
         self.store.list_credentials(access, filter, page).await
     }

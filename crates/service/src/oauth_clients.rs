@@ -90,7 +90,7 @@ impl Service {
         &self,
         access: &TenantAccess,
         filter: OauthClientFilter,
-        page: PageRequest,
+        page: &PageRequest<OauthClient>,
     ) -> Result<Page<OauthClient>> {
         self.store.list_oauth_clients(access, filter, page).await
     }

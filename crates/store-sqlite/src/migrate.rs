@@ -1,9 +1,11 @@
 //! Numbered migrations, each applied once and in order, with a checksum that tells when history
 //! was changed.
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 use tenantry_domain::ledger::Hash;
+use tenantry_domain::text::folded;
 
 use crate::books::Context;
 use crate::error::{Fault, OpenError, Result};
@@ -32,6 +34,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "idempotency",
         sql: include_str!("../migrations/0004_idempotency.sql"),
     },
+    Migration {
+        version: 5,
+        name: "sort_keys",
+        sql: include_str!("../migrations/0005_sort_keys.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").
@@ -54,14 +61,19 @@ pub(crate) fn migrate(
     path: &str,
     context: &Context,
 ) -> std::result::Result<Vec<String>, OpenError> {
-    let applied = check(connection, path)?;
-    let unapplied = MIGRATIONS.iter().filter(|migration| migration.version > applied);
-    unapplied
-        .map(|migration| {
-            apply(connection, migration, context).map_err(|fault| fault.while_opening(path))?;
+    let before = check(connection, path)?;
+    let unapplied = MIGRATIONS.iter().filter(|migration| migration.version > before);
+    let result: Result<Vec<_>> = (|| {
+        add_folded(connection)?;
+        let applied = unapplied.map(|migration| {
+            apply(connection, migration, context)?;
             Ok(format!("{:04}_{}", migration.version, migration.name))
-        })
-        .collect()
+        });
+        let applied = applied.collect::<Result<_>>()?;
+        create_platform(connection, context)?;
+        Ok(applied)
+    })();
+    result.map_err(|fault| fault.while_opening(path))
 }
 
 /// Refuses a database that is not at the newest version.
@@ -148,14 +160,31 @@ fn apply(connection: &Connection, migration: &Migration, context: &Context) -> R
                 context.clock.now().as_millis()
             ],
         )?;
-        if migration.version == 1 {
-            tenants::create_platform(connection, context)?;
-        }
         Ok(())
     })();
+    end(connection, result)
+}
+
+/// Makes the platform's own tenant, unless it is there. That takes the newest schema.
+fn create_platform(connection: &Connection, context: &Context) -> Result<()> {
+    connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
+    end(connection, tenants::create_platform(connection, context))
+}
+
+/// Ends a transaction: with what it did, if that is well.
+fn end(connection: &Connection, result: Result<()>) -> Result<()> {
     let result = result.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     if result.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
     result
+}
+
+/// [`folded`] for migrations.
+fn add_folded(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("folded", 1, flags, |context| {
+        let text: Option<String> = context.get(0)?;
+        Ok(text.as_deref().map(folded))
+    })
 }

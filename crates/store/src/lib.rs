@@ -141,7 +141,7 @@ pub trait Tenants: Send + Sync {
         &self,
         access: &PlatformAccess,
         filter: &TenantFilter,
-        page: PageRequest,
+        page: &PageRequest<Tenant>,
     ) -> Result<Page<Tenant>>;
 
     /// Changes the tenant.
@@ -166,7 +166,7 @@ pub trait Users: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: &UserFilter,
-        page: PageRequest,
+        page: &PageRequest<User>,
     ) -> Result<Page<User>>;
 
     /// Changes a user.
@@ -218,7 +218,7 @@ pub trait ApiKeys: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: ApiKeyFilter,
-        page: PageRequest,
+        page: &PageRequest<ApiKey>,
     ) -> Result<Page<ApiKey>>;
 
     /// Revokes an API key, with every secret it has, for good.
@@ -264,7 +264,7 @@ pub trait OauthClients: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: OauthClientFilter,
-        page: PageRequest,
+        page: &PageRequest<OauthClient>,
     ) -> Result<Page<OauthClient>>;
 
     /// Changes an OAuth client.
@@ -315,7 +315,7 @@ pub trait Credentials: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: &CredentialFilter,
-        page: PageRequest,
+        page: &PageRequest<Credential>,
     ) -> Result<Page<Credential>>;
 
     /// Changes a credential.
@@ -357,6 +357,15 @@ pub struct EntryFilter {
     pub to: Option<Timestamp>,
 }
 
+/// Some entries of a ledger, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entries {
+    /// The entries.
+    pub items: Vec<Entry>,
+    /// How many there are on all pages together.
+    pub total: u64,
+}
+
 /// Something worth an entry that changes no row.
 #[derive(Debug, Clone)]
 pub struct Note {
@@ -378,7 +387,7 @@ pub trait AuditLog: Send + Sync {
         filter: &EntryFilter,
         limit: u32,
         offset: u64,
-    ) -> Result<Page<Entry>>;
+    ) -> Result<Entries>;
 
     /// Appends an entry that changes no row.
     async fn record(&self, access: &TenantAccess, note: Note) -> Result<Entry>;

@@ -18,6 +18,7 @@ use tenantry_domain::ledger::{Action, ActorKind, Entry};
 use tenantry_domain::oauth_client::{ClientType, GrantType, NewOauthClient, OauthClient};
 use tenantry_domain::page::{PageRequest, PageStart};
 use tenantry_domain::scope::Scopes;
+use tenantry_domain::sort::{Listed, Sort};
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{NewTenant, Subscription, TenantStatus};
 use tenantry_domain::text::{Email, Name};
@@ -29,8 +30,10 @@ use super::harness::Fixture;
 /// The id of the principal that [`own`] acts as.
 pub const OPERATOR: &str = "operator";
 
-/// The first page, as large as pages get.
-pub const ALL: PageRequest = PageRequest { limit: 500, from: PageStart::Offset(0) };
+/// The first page in the order of creation, as large as pages get.
+pub fn all<T: Listed>() -> PageRequest<T> {
+    PageRequest { limit: 500, from: PageStart::Offset { sort: Sort::default(), offset: 0 } }
+}
 
 /// Authority over the platform, by no principal.
 pub fn platform() -> PlatformAccess {

@@ -41,6 +41,7 @@ pub mod lists;
 pub mod marks;
 mod model;
 pub mod oauth_clients;
+pub mod pages;
 mod port;
 mod properties;
 pub mod purge;
@@ -174,8 +175,6 @@ macro_rules! conformance_suite {
                 totals_are_the_statistics
                 credentials_are_found_by_integration
                 users_are_found_by_a_part
-                pages_leave_nothing_out
-                a_cursor_keeps_its_place
                 a_list_holds_one_tenant_alone
             }
             marks {
@@ -197,6 +196,15 @@ macro_rules! conformance_suite {
                 a_patch_that_contradicts_the_rest_is_refused
                 a_new_secret_leaves_an_entry
                 a_patch_that_changes_nothing_leaves_no_trace
+            }
+            pages {
+                pages_leave_nothing_out
+                text_is_sorted_without_regard_to_case
+                what_has_no_key_is_last
+                an_order_follows_a_change
+                a_cursor_keeps_its_place
+                what_moves_is_where_it_is_then
+                filters_and_orders_go_together
             }
             purge {
                 who_is_there_is_left_alone
@@ -269,6 +277,7 @@ mod tests {
             ("lists", include_str!("lists.rs")),
             ("marks", include_str!("marks.rs")),
             ("oauth_clients", include_str!("oauth_clients.rs")),
+            ("pages", include_str!("pages.rs")),
             ("purge", include_str!("purge.rs")),
             ("reports", include_str!("reports.rs")),
             ("tenants", include_str!("tenants.rs")),

@@ -19,7 +19,7 @@ use tenantry_domain::usage::{Bytes, CallCount};
 use tenantry_domain::user::{NewUser, UserPatch, UserRoles};
 use uuid::Uuid;
 
-use super::builders::{ALL, email, integration, name, own_to, system};
+use super::builders::{all, email, integration, name, own_to, system};
 use super::driver::{Driver, List, Outcome, Refusal};
 use super::harness::{Fixture, ManualClock, assert_exact};
 use super::steps::{Change, UserDraft};
@@ -82,12 +82,12 @@ impl Driver for Port {
     async fn total(&self, tenant: TenantId, list: &List) -> u64 {
         let (access, store) = (system(tenant), self.store());
         match list {
-            List::Users(filter) => held(&store.list_users(&access, filter, ALL).await),
-            List::ApiKeys(filter) => held(&store.list_api_keys(&access, *filter, ALL).await),
+            List::Users(filter) => held(&store.list_users(&access, filter, &all()).await),
+            List::ApiKeys(filter) => held(&store.list_api_keys(&access, *filter, &all()).await),
             List::OauthClients(filter) => {
-                held(&store.list_oauth_clients(&access, *filter, ALL).await)
+                held(&store.list_oauth_clients(&access, *filter, &all()).await)
             }
-            List::Credentials(filter) => held(&store.list_credentials(&access, filter, ALL).await),
+            List::Credentials(filter) => held(&store.list_credentials(&access, filter, &all()).await),
         }
     }
 

@@ -171,6 +171,9 @@ pub(super) struct ApiKeyParams {
     /// Those in this state.
     #[param(schema_with = schemas::api_key_status)]
     status: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(schema_with = schemas::api_key_sort)]
+    sort: Option<String>,
 }
 
 /// Reads a key of a tenant. `future` tells instants to come from those that are over.
@@ -209,7 +212,7 @@ pub(super) fn read_presented(mut body: Members) -> Result<SecretText> {
     body.build(key)
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest<ApiKey>)> {
     let mut query = Query::parse(raw);
     let filter = ApiKeyFilter { status: query.take("status", ApiKeyStatus::from_str) };
     let page = query.page();
@@ -291,9 +294,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_api_keys(&access, filter, request).await?;
+    let page = app.service.list_api_keys(&access, filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(ApiKeyBody::from).collect();
-    ok(&app, "API keys retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "API keys retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read an API key

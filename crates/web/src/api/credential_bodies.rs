@@ -233,6 +233,9 @@ pub(super) struct CredentialParams {
     /// Those of this integration.
     #[param(schema_with = schemas::integration_id)]
     integration_id: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(schema_with = schemas::credential_sort)]
+    sort: Option<String>,
 }
 
 /// Reads the parts of a secret, before anything else could fail and leave them behind.
@@ -328,7 +331,7 @@ pub(super) fn read_patch(
     body.build(secret.map(|secret| (patch, Some(secret))))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(CredentialFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(CredentialFilter, PageRequest<Credential>)> {
     let mut query = Query::parse(raw);
     let filter = CredentialFilter {
         status: query.take("status", CredentialStatus::from_str),

@@ -98,9 +98,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_credentials(&access, &filter, request).await?;
+    let page = app.service.list_credentials(&access, &filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(CredentialBody::from).collect();
-    ok(&app, "Credentials retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "Credentials retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read a credential

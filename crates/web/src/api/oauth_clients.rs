@@ -167,6 +167,9 @@ pub(super) struct ClientParams {
     /// Those in this state.
     #[param(schema_with = schemas::client_status)]
     status: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(schema_with = schemas::client_sort)]
+    sort: Option<String>,
 }
 
 /// Reads the scopes of a client of a tenant.
@@ -227,7 +230,9 @@ pub(super) fn read_patch(mut body: Members, tenant: TenantId) -> Result<OauthCli
     body.build(Some(patch))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(OauthClientFilter, PageRequest)> {
+pub(super) fn read_query(
+    raw: Option<&str>,
+) -> Result<(OauthClientFilter, PageRequest<OauthClient>)> {
     let mut query = Query::parse(raw);
     let filter = OauthClientFilter { status: query.take("status", ClientStatus::from_str) };
     let page = query.page();
@@ -292,9 +297,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_oauth_clients(&access, filter, request).await?;
+    let page = app.service.list_oauth_clients(&access, filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(ClientBody::from).collect();
-    ok(&app, "OAuth clients retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "OAuth clients retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read an OAuth client

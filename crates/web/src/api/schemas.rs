@@ -1,15 +1,16 @@
 //! Schemas that no Rust type gives by itself.
 
-use tenantry_domain::api_key::{ApiKeyStatus, KeyRefusal};
+use tenantry_domain::api_key::{ApiKey, ApiKeyStatus, KeyRefusal};
 use tenantry_domain::client_rules::{ADDRESSES_MAX, REDIRECT_URI_MAX};
-use tenantry_domain::credential::{AuthType, CredentialStatus};
+use tenantry_domain::credential::{AuthType, Credential, CredentialStatus};
 use tenantry_domain::credential_rules::{SCOPE_MAX, SCOPES_MAX};
 use tenantry_domain::ledger::{Action, ActorKind, ResourceKind};
 use tenantry_domain::network::ALLOWLIST_MAX;
-use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType};
+use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType, OauthClient};
 use tenantry_domain::scope::Scope;
-use tenantry_domain::tenant::{SETTINGS_MAX_BYTES, SETTINGS_MAX_DEPTH, TenantStatus};
-use tenantry_domain::user::{UserRole, UserStatus};
+use tenantry_domain::sort::{Listed, Sort};
+use tenantry_domain::tenant::{SETTINGS_MAX_BYTES, SETTINGS_MAX_DEPTH, Tenant, TenantStatus};
+use tenantry_domain::user::{User, UserRole, UserStatus};
 use utoipa::openapi::schema::{
     AdditionalProperties, Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type,
 };
@@ -66,6 +67,37 @@ pub(crate) fn details() -> Object {
 /// A string that is one of these words.
 pub(crate) fn words(words: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}
+
+/// The orders of a list.
+fn sort<T: Listed>() -> Object {
+    let words = Sort::<T::Field>::all().map(|sort| sort.to_string());
+    let default = Sort::<T::Field>::default().to_string();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+        .default(Some(default.into()))
+        .build()
+}
+
+pub(crate) fn tenant_sort() -> Object {
+    sort::<Tenant>()
+}
+
+pub(crate) fn user_sort() -> Object {
+    sort::<User>()
+}
+
+pub(crate) fn api_key_sort() -> Object {
+    sort::<ApiKey>()
+}
+
+pub(crate) fn client_sort() -> Object {
+    sort::<OauthClient>()
+}
+
+pub(crate) fn credential_sort() -> Object {
+    sort::<Credential>()
 }
 
 pub(crate) fn tenant_status() -> Object {

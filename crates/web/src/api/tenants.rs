@@ -177,6 +177,9 @@ pub(super) struct TenantParams {
     /// Those whose name or display name contains this, without regard to case.
     #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(schema_with = schemas::tenant_sort)]
+    sort: Option<String>,
 }
 
 pub(super) fn read_new(mut body: Members, new_id: impl FnOnce() -> TenantId) -> Result<NewTenant> {
@@ -225,7 +228,7 @@ pub(super) fn read_patch(mut body: Members) -> Result<TenantPatch> {
     body.build(Some(patch))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest<Tenant>)> {
     let mut query = Query::parse(raw);
     let filter = TenantFilter {
         status: query.take("status", TenantStatus::from_str),
@@ -285,9 +288,9 @@ pub(crate) async fn list(
 ) -> Answer {
     let access = scope.authorize_platform(&app).await?;
     let (filter, request) = read_query(query.as_deref())?;
-    let page = app.service.list_tenants(&access, &filter, request).await?;
+    let page = app.service.list_tenants(&access, &filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(TenantBody::from).collect();
-    ok(&app, "Tenants retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "Tenants retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read a tenant

@@ -159,6 +159,9 @@ pub(super) struct UserParams {
     /// Those whose e-mail or name contains this, without regard to case.
     #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(schema_with = schemas::user_sort)]
+    sort: Option<String>,
 }
 
 fn read_roles(value: Value) -> Result<UserRoles, String> {
@@ -220,7 +223,7 @@ fn read_status_filter(text: &str) -> Result<UserStatusFilter, String> {
     Ok(UserStatusFilter::Is(status))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest<User>)> {
     let mut query = Query::parse(raw);
     let filter = UserFilter {
         status: query.take("status", read_status_filter),
@@ -287,9 +290,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_users(&access, &filter, request).await?;
+    let page = app.service.list_users(&access, &filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(UserBody::from).collect();
-    ok(&app, "Users retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "Users retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read a user
