@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rusqlite::{Connection, Row, params_from_iter};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::page::{Cursor, Page, PageRequest, PageStart};
+use tenantry_domain::text::fold;
 
 use crate::error::Result;
 use crate::sql::{self, Number, Value, blob};
@@ -102,6 +103,6 @@ fn where_clause(conditions: &[Cow<'_, str>]) -> String {
 
 /// What is searched without regard to case. A line each, so that no match spans two of them.
 pub(crate) fn search_key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let parts: Vec<_> = parts.into_iter().map(str::to_lowercase).collect();
+    let parts: Vec<_> = parts.into_iter().map(fold).collect();
     parts.join("\n")
 }
