@@ -32,6 +32,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "idempotency",
         sql: include_str!("../migrations/0004_idempotency.sql"),
     },
+    Migration {
+        version: 5,
+        name: "marks_of_people",
+        sql: include_str!("../migrations/0005_marks_of_people.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

@@ -49,7 +49,13 @@ fn migrations_are_applied_once() {
     };
     assert_eq!(
         migrate(),
-        ["0001_initial", "0002_api_key_rotation", "0003_erasure_and_purge", "0004_idempotency"]
+        [
+            "0001_initial",
+            "0002_api_key_rotation",
+            "0003_erasure_and_purge",
+            "0004_idempotency",
+            "0005_marks_of_people",
+        ]
     );
     assert!(migrate().is_empty());
 }
