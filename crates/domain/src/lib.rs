@@ -11,6 +11,7 @@ pub mod credential_rules;
 pub mod entropy;
 pub mod error;
 pub mod etag;
+pub mod guarded;
 pub mod id;
 pub mod idempotency;
 pub mod ledger;

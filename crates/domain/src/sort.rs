@@ -106,7 +106,7 @@ impl KeyKind {
 /// What an item is sorted by: the value of the field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SortKey {
-    /// A text as [`folded`](crate::text::folded), by code points.
+    /// A text as [`fold`](crate::text::fold), by code points.
     Text(String),
     /// An instant.
     Instant(Timestamp),

@@ -36,6 +36,9 @@ pub struct UserRoles {
 }
 
 impl UserRoles {
+    /// All there are.
+    pub const ALL: Self = Self { tenant_admin: true, member: true };
+
     /// The roles' names, in their fixed order.
     pub fn names(self) -> Vec<&'static str> {
         [(self.tenant_admin, "tenant_admin"), (self.member, "member")]

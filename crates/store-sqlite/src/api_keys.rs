@@ -116,10 +116,10 @@ impl ApiKeys for SqliteStore {
     ) -> tenantry_domain::error::Result<ApiKey> {
         self.change(access, move |books, access| {
             let mut key = get(books.connection, books.tenant, id)?;
-            access.check_match(&key)?;
             if key.revoked_at.is_some() {
                 return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
             }
+            access.check_match(&key)?;
             let before = key.facts();
             key.revoked_at = Some(books.at);
             sql::execute(

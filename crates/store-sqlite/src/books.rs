@@ -9,7 +9,7 @@ use tenantry_domain::clock::{Clock, MonotonicClock, Timestamp};
 use tenantry_domain::counts::{Change, Counts, ExpiringKind, Expiry};
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Missing};
-use tenantry_domain::id::TenantId;
+use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorInfo, ActorKind, Entry, Erasable, Event, Hash, Head};
 use tenantry_domain::stats::effective_now;
 
@@ -64,6 +64,8 @@ pub(crate) struct Books<'a> {
     pub(crate) tenant: TenantId,
     /// The instant of the change: not before anything that has happened to the tenant.
     pub(crate) at: Timestamp,
+    /// Whom the answer to the change tells of, if it tells of a person.
+    pub(crate) person: Option<UserId>,
     context: &'a Context,
     head: Head,
 }
@@ -80,7 +82,7 @@ impl<'a> Books<'a> {
         // instants and nothing can expire unseen between the reading and the commit.
         let heartbeat = usage::heartbeat(connection, tenant)?;
         let at = effective_now(context.clock.now(), &head, heartbeat);
-        Ok(Self { connection, tenant, at, context, head })
+        Ok(Self { connection, tenant, at, person: None, context, head })
     }
 
     /// Opens the books of a tenant that is being made.
@@ -90,7 +92,7 @@ impl<'a> Books<'a> {
         tenant: TenantId,
     ) -> Result<Self> {
         let at = context.clock.now();
-        let books = Self { connection, tenant, at, context, head: Head::EMPTY };
+        let books = Self { connection, tenant, at, person: None, context, head: Head::EMPTY };
         let sql = concat!(
             "INSERT INTO ledger_heads (tenant_id, seq, hash, at, last_activity_at, ",
             count_columns!(),

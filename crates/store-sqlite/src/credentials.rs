@@ -14,7 +14,7 @@ use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
-use tenantry_store::Credentials;
+use tenantry_store::{Credentials, Opening};
 
 use crate::SqliteStore;
 use crate::books::{self, Books, Deed};
@@ -114,8 +114,8 @@ impl Credentials for SqliteStore {
         let integration = integration.clone();
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, &integration, id)?;
-            access.check_match(&before)?;
             let after = patch.clone().apply(&before, books.at)?;
+            access.check_match(&before)?;
             let mut details = difference(&json(&before)?, &json(&after)?);
             if let Some(Sealed(secret)) = &patch.secret {
                 sql::execute(
@@ -175,7 +175,8 @@ impl Credentials for SqliteStore {
         access: &TenantAccess,
         integration: &IntegrationId,
         id: CredentialId,
-    ) -> tenantry_domain::error::Result<(Credential, Sealed)> {
+        open: Opening,
+    ) -> tenantry_domain::error::Result<Credential> {
         let integration = integration.clone();
         self.change(access, move |books, access| {
             let credential = get(books.connection, books.tenant, &integration, id)?;
@@ -185,9 +186,10 @@ impl Credentials for SqliteStore {
                 params![tenant_id(books.tenant), Id(id.as_uuid())],
                 |row| row.get(0).map(Sealed),
             )?;
+            open(&credential, &secret)?;
             let details = serde_json::json!({"credentialName": credential.credential_name});
             post(books, access, Action::CredentialRevealed, &credential, Change::None, details)?;
-            Ok((credential, secret))
+            Ok(credential)
         })
         .await
     }

@@ -7,7 +7,7 @@ use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::page::{Cursor, Page, PageRequest, PageStart};
 use tenantry_domain::sort::{KeyKind, Listed, Sort, SortField as _, SortKey};
-use tenantry_domain::text::folded;
+use tenantry_domain::text::fold;
 
 use crate::error::Result;
 use crate::sql::{self, At, Id, Number, Value, blob};
@@ -53,7 +53,7 @@ impl List {
     /// Only rows of which one of these columns, which hold folded text, contains this, without
     /// regard to case.
     pub(crate) fn and_contains(&mut self, columns: [&str; 2], text: &str) {
-        let text = Value::Text(folded(text));
+        let text = Value::Text(fold(text));
         let [one, other] = columns.map(|column| format!("instr({column}, ?) > 0"));
         self.and(format!("({one} OR {other})"), [text.clone(), text]);
     }

@@ -5,7 +5,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 use tenantry_domain::ledger::Hash;
-use tenantry_domain::text::folded;
+use tenantry_domain::text::fold;
 
 use crate::books::Context;
 use crate::error::{Fault, OpenError, Result};
@@ -38,6 +38,11 @@ const MIGRATIONS: &[Migration] = &[
         version: 5,
         name: "sort_keys",
         sql: include_str!("../migrations/0005_sort_keys.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "marks_of_people",
+        sql: include_str!("../migrations/0006_marks_of_people.sql"),
     },
 ];
 
@@ -180,11 +185,11 @@ fn end(connection: &Connection, result: Result<()>) -> Result<()> {
     result
 }
 
-/// [`folded`] for migrations.
+/// [`fold`] for migrations.
 fn add_folded(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("folded", 1, flags, |context| {
         let text: Option<String> = context.get(0)?;
-        Ok(text.as_deref().map(folded))
+        Ok(text.as_deref().map(fold))
     })
 }

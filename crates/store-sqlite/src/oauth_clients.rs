@@ -101,8 +101,10 @@ impl OauthClients for SqliteStore {
     ) -> tenantry_domain::error::Result<OauthClient> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
-            access.check_match(&before)?;
+            before.scopes.check_grant(access)?;
             let after = patch.clone().apply(&before)?;
+            after.scopes.check_grant(access)?;
+            access.check_match(&before)?;
             if after != before {
                 sql::execute(
                     books.connection,
@@ -132,6 +134,7 @@ impl OauthClients for SqliteStore {
     ) -> tenantry_domain::error::Result<OauthClient> {
         self.change(access, move |books, access| {
             let client = get(books.connection, books.tenant, id)?;
+            client.scopes.check_grant(access)?;
             if client.client_type == ClientType::Public {
                 return Err(Error::Conflict(Conflict::PublicClient).into());
             }

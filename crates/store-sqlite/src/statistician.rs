@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
-use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, Guarded, TenantAccess};
+use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, TenantAccess};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
+use tenantry_domain::guarded::Guarded;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::stats::{Statistics, effective_now, last_activity, months};
 use tenantry_domain::text::Name;

@@ -53,7 +53,8 @@ impl Tenants for SqliteStore {
         let work = move |connection: &Connection| {
             confirm(connection, &access)?;
             once(connection, &context, access.idempotency(), || {
-                create(connection, &context, &access, new.clone()).map(Outcome::Done)
+                let tenant = create(connection, &context, &access, new.clone())?;
+                Ok((Outcome::Done(tenant), None))
             })
         };
         self.write(Durability::Flushed, work).await
@@ -91,8 +92,8 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant)?;
-            access.check_match(&before)?;
             let after = patch.clone().apply(&before, books.at)?;
+            access.check_match(&before)?;
             if after != before {
                 store(books.connection, &after)?;
                 let details = difference(&json(&before)?, &json(&after)?);

@@ -47,6 +47,7 @@ impl Users for SqliteStore {
             insert(books, &user, password_hash.as_ref(), Existing::IsAFault)?;
             let change = Change::User { before: None, after: Some(user.facts()) };
             books.post(access, deed(Action::UserCreated, &user, change, json(&user)?))?;
+            books.person = Some(user.id);
             Ok(user)
         })
         .await
@@ -102,12 +103,12 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
-            access.check_match(&before)?;
             before.roles.check_grant(access)?;
             let after = patch.clone().apply(&before, books.at)?;
+            after.roles.check_grant(access)?;
+            require_unique(books, &after)?;
+            access.check_match(&before)?;
             if after != before {
-                after.roles.check_grant(access)?;
-                require_unique(books, &after)?;
                 store(books, &after)?;
                 let change =
                     Change::User { before: Some(before.facts()), after: Some(after.facts()) };
@@ -127,8 +128,8 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let user = get(books.connection, books.tenant, id)?;
-            access.check_match(&user)?;
             user.roles.check_grant(access)?;
+            access.check_match(&user)?;
             remove(books.connection, books.tenant, id)?;
             let change = Change::User { before: Some(user.facts()), after: None };
             books.post(access, deed(Action::UserDeleted, &user, change, json(&user)?))?;

@@ -64,7 +64,8 @@ fn migrations_are_applied_once() {
             "0002_api_key_rotation",
             "0003_erasure_and_purge",
             "0004_idempotency",
-            "0005_sort_keys"
+            "0005_sort_keys",
+            "0006_marks_of_people",
         ]
     );
     assert!(migrate().is_empty());
@@ -130,7 +131,9 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE api_keys DROP COLUMN name_key;
          ALTER TABLE oauth_clients DROP COLUMN name_key;
          ALTER TABLE credentials DROP COLUMN credential_name_key;
-         DELETE FROM schema_migrations WHERE version = 5",
+         DROP INDEX idempotency_marks_by_user;
+         ALTER TABLE idempotency_marks DROP COLUMN user_id;
+         DELETE FROM schema_migrations WHERE version >= 5",
     );
 
     let f = fixture();

@@ -1,6 +1,6 @@
 //! Accesses, drafts and short ways to ask, so that a case says only what it is about.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tenantry_domain::access::{
     Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role,
@@ -26,6 +26,7 @@ use tenantry_domain::usage::{Call, CallCount};
 use tenantry_domain::user::{NewUser, User, UserRoles, UserStatus};
 
 use super::harness::Fixture;
+use crate::Opening;
 
 /// The id of the principal that [`own`] acts as.
 pub const OPERATOR: &str = "operator";
@@ -99,6 +100,11 @@ pub fn email(text: &str) -> Email {
 /// The integration that the credentials of [`Fixture::new_credential`] belong to.
 pub fn integration() -> IntegrationId {
     IntegrationId::parse("github").unwrap()
+}
+
+/// For a secret that is not to be come by.
+pub fn unopened() -> Opening {
+    Arc::new(|_, _| panic!("a secret that the caller has no business with was found"))
 }
 
 /// The instant that a text says.
@@ -224,6 +230,20 @@ impl Fixture {
     pub async fn credential(&self, tenant: TenantId, expires_at: Option<Timestamp>) -> Credential {
         let new = self.new_credential(expires_at);
         self.store.create_credential(&system(tenant), new).await.unwrap()
+    }
+
+    /// Reveals a credential of [`integration`]: answers it and its secret, as it is sealed.
+    pub async fn reveal(&self, tenant: TenantId, id: CredentialId) -> Result<(Credential, Sealed)> {
+        let opened = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&opened);
+        let open: Opening = Arc::new(move |_, sealed| {
+            *slot.lock().unwrap() = Some(sealed.clone());
+            Ok(())
+        });
+        let access = system(tenant);
+        let credential = self.store.reveal_credential(&access, &integration(), id, open).await?;
+        let sealed = opened.lock().unwrap().take().unwrap();
+        Ok((credential, sealed))
     }
 
     /// A tenant's statistics, if there is such a tenant.

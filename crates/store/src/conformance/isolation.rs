@@ -12,7 +12,7 @@ use tenantry_domain::text::Name;
 use tenantry_domain::usage::{Bytes, UsageEvent, UsageReport};
 use tenantry_domain::user::{UserFilter, UserPatch, UserStatus};
 
-use super::builders::{all, integration, name, system};
+use super::builders::{all, integration, name, system, unopened};
 use super::harness::Fixture;
 use crate::{EntryFilter, Note};
 
@@ -71,7 +71,7 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
         store.list_credentials(access, &CredentialFilter::default(), &all()),
         store.update_credential(access, integration, id, CredentialPatch::default()),
         store.delete_credential(access, integration, id),
-        store.reveal_credential(access, integration, id),
+        store.reveal_credential(access, integration, id, unopened()),
     );
     let note = Note {
         action: Action::TokenIssued,
@@ -131,7 +131,7 @@ pub async fn what_belongs_to_another_tenant_is_not_found(f: &Fixture) {
     assert_fault!(result, Error::NotFound(Missing::Credential));
     let result = store.delete_credential(access, integration, credential).await;
     assert_fault!(result, Error::NotFound(Missing::Credential));
-    let result = store.reveal_credential(access, integration, credential).await;
+    let result = store.reveal_credential(access, integration, credential, unopened()).await;
     assert_fault!(result, Error::NotFound(Missing::Credential));
 
     assert_eq!((f.statistics(tenant).await, f.statistics(other).await), before);

@@ -95,6 +95,7 @@ macro_rules! conformance_suite {
                 a_change_after_the_authority_was_taken_back_does_not_happen
                 a_change_after_the_tenant_was_suspended_does_not_happen
                 nobody_lays_hands_on_somebody_more_powerful
+                nobody_lays_hands_on_a_more_powerful_client
             }
             calls {
                 calls_add_up
@@ -118,11 +119,14 @@ macro_rules! conformance_suite {
             conditions {
                 a_change_meets_the_state_it_means
                 any_state_is_a_state
+                who_is_gone_is_in_no_state
+                a_condition_comes_last
                 of_two_who_saw_the_same_one_changes_it
             }
             credentials {
                 each_step_is_counted
                 revealing_leaves_an_entry
+                what_does_not_open_leaves_no_entry
                 a_new_secret_is_a_change
                 metadata_is_merged_and_bounded
                 a_patch_that_changes_nothing_leaves_no_trace
@@ -188,6 +192,7 @@ macro_rules! conformance_suite {
                 every_kind_of_change_leaves_its_mark
                 a_repetition_counts_no_call
                 a_deleted_tenant_has_no_marks
+                no_answer_tells_of_who_was_erased
                 old_marks_are_forgotten
             }
             oauth_clients {

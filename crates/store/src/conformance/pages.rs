@@ -17,7 +17,7 @@ use tenantry_domain::page::{Page, PageRequest, PageStart};
 use tenantry_domain::patch::Patch;
 use tenantry_domain::sort::{Listed, Sort, SortKey};
 use tenantry_domain::tenant::{Tenant, TenantField, TenantFilter, TenantPatch};
-use tenantry_domain::text::{Name, folded};
+use tenantry_domain::text::{Name, fold};
 use tenantry_domain::user::{
     User, UserField, UserFilter, UserPatch, UserRole, UserStatus, UserStatusFilter,
 };
@@ -37,7 +37,7 @@ trait Item: Listed + Clone + PartialEq + Debug {
 }
 
 fn text(name: &Name) -> SortKey {
-    SortKey::Text(folded(name.as_str()))
+    SortKey::Text(fold(name.as_str()))
 }
 
 fn expiry(at: Option<Timestamp>) -> SortKey {
@@ -72,7 +72,7 @@ impl Item for User {
             UserField::CreatedAt => SortKey::Instant(self.created_at),
             UserField::UpdatedAt => SortKey::Instant(self.updated_at),
             UserField::Name => self.name.as_ref().map_or(SortKey::Absent, text),
-            UserField::Email => SortKey::Text(folded(self.email.as_str())),
+            UserField::Email => SortKey::Text(fold(self.email.as_str())),
         }
     }
 

@@ -2,16 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tenantry_domain::access::{Permission, TenantAccess};
 use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::credential::{CredentialPatch, Sealed};
+use tenantry_domain::credential::{Credential, CredentialPatch, Sealed};
 use tenantry_domain::error::{Conflict, Denied, Error, Result};
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
 use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType, OauthClientPatch};
 use tenantry_domain::page::Page;
 use tenantry_domain::patch::Patch;
+use tenantry_domain::sort::Listed;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, TenantPatch};
 use tenantry_domain::text::Name;
@@ -96,7 +98,7 @@ impl Driver for Port {
     }
 }
 
-fn held<T>(page: &Result<Page<T>>) -> u64 {
+fn held<T: Listed>(page: &Result<Page<T>>) -> u64 {
     let page = page.as_ref().map_err(Clone::clone).unwrap();
     assert_eq!(page.items.len() as u64, page.total);
     page.total
@@ -202,7 +204,8 @@ impl Port {
                 store.update_credential(access, &integration, credential, patch).await?;
             }
             Change::RevealCredential => {
-                drop(store.reveal_credential(access, &integration, credential).await?);
+                let open = Arc::new(|_: &Credential, _: &Sealed| Ok(()));
+                drop(store.reveal_credential(access, &integration, credential, open).await?);
             }
             Change::DeleteCredential => {
                 drop(store.delete_credential(access, &integration, credential).await?);

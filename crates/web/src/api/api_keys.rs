@@ -345,7 +345,7 @@ pub(crate) async fn revoke(
     let id = key.id()?;
     unless_missing(Query::none(query.as_deref()), app.service.api_key(&access, id)).await?;
     let key = app.service.revoke_api_key(&access, id).await?;
-    ok(&app, "API key revoked successfully", ApiKeyBody::from(&key))
+    tagged(&key, ok(&app, "API key revoked successfully", ApiKeyBody::from(&key)))
 }
 
 /// Give an API key a new text
@@ -384,7 +384,8 @@ pub(crate) async fn rotate(
             grace_ends_at: reissued.rotated.grace_ends_at,
             key: reissued.text.expose(),
         };
-        ok_secret(at, "API key rotated successfully", data)
+        let answer = ok_secret(at, "API key rotated successfully", data);
+        tagged(&reissued.rotated.api_key, answer)
     })?;
     change.answer(&app, app.service.rotate_api_key(&change.access, id, grace)).await
 }
@@ -411,7 +412,7 @@ pub(crate) async fn validate(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = async {
         Query::none(query.as_deref())?;
-        Ok::<_, ApiError>(read_presented(body.read(&app, Media::Json).await?)?)
+        Ok::<_, ApiError>(read_presented(body.unkeyed().read(&app, Media::Json).await?)?)
     };
     let text = unless_missing(said.await, app.service.tenant(&access)).await?;
     let KeyValidation { presented, refusal } = app.service.validate_api_key(&access, &text).await?;

@@ -404,7 +404,8 @@ pub(crate) async fn rotate_secret(
     let id = client.or(Missing::OauthClient)?;
     unless_missing(Query::none(query.as_deref()), app.service.oauth_client(&access, id)).await?;
     let change = Change::begin(&app, &scope.terms, access, |at, issued: &IssuedOauthClient| {
-        ok_secret(at, "OAuth client secret rotated successfully", IssuedBody::from(issued))
+        let message = "OAuth client secret rotated successfully";
+        tagged(&issued.client, ok_secret(at, message, IssuedBody::from(issued)))
     })?;
     change.answer(&app, app.service.rotate_oauth_client_secret(&change.access, id)).await
 }

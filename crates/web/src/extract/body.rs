@@ -61,20 +61,20 @@ impl Media {
 }
 
 impl JsonBody {
+    /// The body of a request that takes no `Idempotency-Key`: whatever the header says, it is
+    /// ignored.
+    pub(crate) fn unkeyed(self) -> Self {
+        Self { keyed: None, ..self }
+    }
+
     /// Reads it as a JSON object.
     pub(crate) async fn read(self, app: &AppState, media: Media) -> Result<Members, ApiError> {
         if !is_of(&self.headers, media) {
             return Err(ApiError::UnsupportedMediaType(media.expected()));
         }
-        let limit = app.config.body_limit;
-        let bytes = collect(&self.headers, self.body, limit).await?;
-        let Some(keyed) = self.keyed else { return Ok(Members::parse(bytes)?) };
-        keyed.note_body(&bytes);
-        let mut members = Members::parse(bytes)?;
-        if let Err(problem) = &keyed.key {
-            members.problem(IDEMPOTENCY_KEY, &problem.to_string());
-        }
-        Ok(members)
+        let keyed = self.keyed.as_deref();
+        let bytes = collect(&self.headers, keyed, self.body, app.config.body_limit).await?;
+        members(keyed, bytes)
     }
 
     /// Reads it as a JSON object, which has no members if there is no body.
@@ -83,22 +83,33 @@ impl JsonBody {
         app: &AppState,
         media: Media,
     ) -> Result<Members, ApiError> {
+        let keyed = self.keyed.as_deref();
         // Whether a chunked body is empty shows at its end.
-        let bytes = collect(&self.headers, self.body, app.config.body_limit).await?;
+        let bytes = collect(&self.headers, keyed, self.body, app.config.body_limit).await?;
         if bytes.is_empty() {
-            return Ok(Members::parse(Bytes::from_static(b"{}"))?);
+            return members(keyed, Bytes::from_static(b"{}"));
         }
         if !is_of(&self.headers, media) {
             return Err(ApiError::UnsupportedMediaType(media.expected()));
         }
-        Ok(Members::parse(bytes)?)
+        members(keyed, bytes)
     }
 }
 
-/// Reads a body of at most this many bytes. Any body can hold a secret: the bytes are wiped when the
-/// last who reads them is done.
+/// Reads a JSON object. A key that is none is wrong beside whatever else is.
+fn members(keyed: Option<&Keyed>, json: Bytes) -> Result<Members, ApiError> {
+    let mut members = Members::parse(json)?;
+    if let Some(Err(problem)) = keyed.map(|keyed| &keyed.key) {
+        members.problem(IDEMPOTENCY_KEY, &problem.to_string());
+    }
+    Ok(members)
+}
+
+/// Reads a body of at most this many bytes, and takes note of it if the request may be repeated. Any
+/// body can hold a secret: the bytes are wiped when the last who reads them is done.
 pub(super) async fn collect(
     headers: &HeaderMap,
+    keyed: Option<&Keyed>,
     body: Body,
     limit: usize,
 ) -> Result<Bytes, ApiError> {
@@ -117,6 +128,9 @@ pub(super) async fn collect(
             }
             Err(_) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
         }
+    }
+    if let Some(keyed) = keyed {
+        keyed.note_body(bytes.as_ref());
     }
     Ok(Bytes::from_owner(bytes))
 }

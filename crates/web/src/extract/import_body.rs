@@ -60,10 +60,7 @@ impl ImportBody {
             .and_then(Format::of)
             .ok_or(ApiError::UnsupportedMediaType(Format::EXPECTED))?;
         let limit = app.config.import_body_limit;
-        let bytes = collect(&self.headers, self.body, limit).await?;
-        if let Some(keyed) = self.keyed {
-            keyed.note_body(&bytes);
-        }
+        let bytes = collect(&self.headers, self.keyed.as_deref(), self.body, limit).await?;
         Ok((format, bytes))
     }
 }
