@@ -60,5 +60,6 @@ pub(crate) struct OffsetParams {
 #[expect(dead_code, reason = "this is how the document tells it; `Query` reads it")]
 pub(crate) struct CursorParams {
     /// A `nextCursor` of this list, instead of `offset`. The cost does not grow.
+    #[param(min_length = 32, max_length = 32, pattern = "^[A-Za-z0-9_-]*$")]
     cursor: Option<String>,
 }
