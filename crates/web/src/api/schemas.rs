@@ -172,11 +172,14 @@ pub(crate) fn search() -> Object {
 }
 
 pub(crate) fn http_url_or_null() -> Object {
-    url_or_null("An absolute http or https URL, without a user or a fragment.", "^https?://[^@#]+$")
+    url_or_null(
+        "An absolute http or https URL, without a user or a fragment.",
+        r#"^https?://[!"$-?A-~]+$"#,
+    )
 }
 
 pub(crate) fn https_url_or_null() -> Object {
-    url_or_null("An absolute https URL, without a user or a fragment.", "^https://[^@#]+$")
+    url_or_null("An absolute https URL, without a user or a fragment.", r#"^https://[!"$-?A-~]+$"#)
 }
 
 fn url_or_null(description: &str, pattern: &str) -> Object {
