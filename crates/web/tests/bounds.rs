@@ -1,6 +1,12 @@
 //! Every field that the document tells of has its bounds there, and is held to them: a value at each
 //! edge is taken, and one beyond it is a 422 that names the field and changes nothing.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that fails should say where"
+)]
+
 mod document;
 
 use std::collections::BTreeMap;
@@ -95,7 +101,6 @@ async fn a_form_with_every_field_wrong_names_them_all() {
         let changed = names.clone().zip(wrong.iter().map(String::as_str)).collect();
         let body = object(&operation.body, &changed);
         let body = format!("{},\"nickname\":1}}", body.strip_suffix('}').unwrap());
-        let body = body.replace("{,", "{");
         let told = target.send(operation, body.clone()).await.fields();
         let missing: Vec<_> =
             names.chain(["nickname"]).filter(|name| !told.iter().any(|it| it == name)).collect();
@@ -133,12 +138,12 @@ async fn queries_are_held_to_their_bounds() {
             let told = |value: &str| format!("{} {value:.100}", named(operation, field));
             for value in edges.refused.iter().filter_map(|json| in_query(&field.schema, json)) {
                 let answer = target.ask(operation, &field.name, &value).await;
-                match OTHERWISE.iter().find(|(name, _)| *name == field.name) {
-                    Some((_, status)) => assert_eq!(answer.status, *status, "{}", told(&value)),
-                    None => {
-                        assert!(refuses(&answer, &field.name), "{}: {}", told(&value), answer.text)
-                    }
-                }
+                let otherwise = OTHERWISE.iter().find(|(name, _)| *name == field.name);
+                let refused = match otherwise {
+                    Some((_, status)) => answer.status == *status,
+                    None => refuses(&answer, &field.name),
+                };
+                assert!(refused, "{}: {}", told(&value), answer.text);
             }
             if operation.method == "GET" {
                 for value in edges.accepted.iter().filter_map(|json| in_query(&field.schema, json))

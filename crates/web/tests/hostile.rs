@@ -1,6 +1,12 @@
 //! Hostile text and JSON in every field that the document tells of: refused, nothing changed, and
 //! the server goes on answering.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that fails should say where"
+)]
+
 mod document;
 
 use std::collections::BTreeMap;
@@ -103,12 +109,9 @@ async fn hostile_characters_are_refused_in_every_text() {
         let last = field.name.rsplit('.').next().unwrap();
         let deceiving = if OPAQUE.contains(&last) { &[][..] } else { &DECEIVING };
         for character in CONTROL.iter().chain(deceiving) {
-            let escaped: String = character
-                .encode_utf16(&mut [0; 2])
-                .iter()
-                .map(|it| format!("\\u{it:04x}"))
-                .collect();
-            let mut ways = vec![escaped];
+            let units = character.encode_utf16(&mut [0; 2]).to_vec();
+            let escaped: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            let mut ways = vec![escaped.concat()];
             if *character >= ' ' {
                 ways.push(character.to_string());
             }
@@ -202,7 +205,7 @@ async fn no_field_takes_a_megabyte() {
                     assert_eq!(answer.data()["reason"], "MALFORMED");
                     continue;
                 }
-                assert_eq!(answer.status, status, "{:.200}", told);
+                assert_eq!(answer.status, status, "{told:.200}");
                 assert!(answer.text.len() < 20_000, "the answer has {} bytes", answer.text.len());
                 assert!(status == 413 || refuses(&answer, &field.name), "{told:.200}");
             }

@@ -218,7 +218,7 @@ fn arrays(schema: &Value, edges: &mut Edges) -> Option<()> {
     let good = |item: &Edges| item.accepted.last().unwrap().clone();
     assert_eq!(schema["uniqueItems"], true, "{schema}");
     edges.refused.push(list(&[good(&item), good(&item)]));
-    edges.refused.extend(item.refused.iter().map(|wrong| list(&[wrong.clone()])));
+    edges.refused.extend(item.refused.iter().map(|wrong| list(std::slice::from_ref(wrong))));
     match schema["minItems"].as_u64() {
         Some(least) => {
             assert_eq!(least, 1, "{schema}");
@@ -237,6 +237,6 @@ fn arrays(schema: &Value, edges: &mut Edges) -> Option<()> {
     edges.accepted.push(list(&many));
     many.push(good(&of(items)?));
     edges.refused.push(list(&many));
-    edges.accepted.extend(item.accepted.iter().map(|item| list(&[item.clone()])));
+    edges.accepted.extend(item.accepted.iter().map(|item| list(std::slice::from_ref(item))));
     Some(())
 }
