@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 
-use crate::packages;
 use crate::step::{self, command};
+use crate::{fuzz, packages};
 
 pub(crate) fn run() -> Result<()> {
     // A test runs the README's commands as they are printed there.
     packages::need("curl", "curl")?;
-    step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))
+    step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))?;
+    fuzz::run()
 }

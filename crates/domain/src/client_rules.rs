@@ -14,6 +14,12 @@ pub const ADDRESSES_MAX: usize = 20;
 /// The most characters of a redirect URI.
 pub const REDIRECT_URI_MAX: usize = 2048;
 
+/// The most characters of a host name (RFC 1035, section 2.3.4).
+const HOST_MAX: usize = 253;
+
+/// The most characters of an origin.
+pub const ORIGIN_MAX: usize = "https://".len() + HOST_MAX + ":65535".len();
+
 /// Reads the redirect URIs of a client: each once, at most [`ADDRESSES_MAX`] of them.
 ///
 /// # Errors
@@ -233,7 +239,7 @@ fn name_or_v4(host: &str) -> Option<bool> {
         let address: Ipv4Addr = host.parse().ok()?;
         return Some(IpAddr::from(address).is_loopback());
     }
-    let is_name = host.len() <= 253 && host.split('.').all(is_label);
+    let is_name = host.len() <= HOST_MAX && host.split('.').all(is_label);
     is_name.then(|| host.eq_ignore_ascii_case("localhost"))
 }
 

@@ -9,9 +9,15 @@ use unicode_normalization::UnicodeNormalization as _;
 /// two names can look the same and be different, or a name can look like something else.
 fn deceives(character: char) -> bool {
     matches!(character,
-        '\u{00ad}' | '\u{061c}' | '\u{180e}'
+        '\u{00ad}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+/// What Unicode keeps for the inside of programs, never to be exchanged (section 23.7).
+fn is_noncharacter(character: char) -> bool {
+    matches!(character, '\u{fdd0}'..='\u{fdef}') || u32::from(character) & 0xfffe == 0xfffe
 }
 
 /// Reads one line of text with at least one and at most `max` characters.
@@ -22,7 +28,8 @@ pub fn line(text: &str, max: usize) -> Result<String, String> {
     if text.trim() != text || text.is_empty() || text.chars().count() > max {
         return Err(format!("must have 1 to {max} characters and no space at either end"));
     }
-    if text.chars().any(|character| character.is_control() || deceives(character)) {
+    let is_wrong = |c: char| c.is_control() || deceives(c) || is_noncharacter(c);
+    if text.chars().any(is_wrong) {
         return Err("must not contain control, invisible or text-direction characters".to_owned());
     }
     Ok(text.to_owned())
@@ -141,7 +148,19 @@ mod tests {
     fn names_at_the_edges() {
         assert!(Name::parse(&"x".repeat(200)).is_ok());
         assert!(Name::parse("Ærøskøbing 東京 👩‍💻".replace('\u{200d}', "").as_str()).is_ok());
-        for bad in ["", " a", "a ", "a\0b", "a\nb", "a\u{202e}b", "a\u{200b}b", &"x".repeat(201)] {
+        for bad in [
+            "",
+            " a",
+            "a ",
+            "a\0b",
+            "a\nb",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "\u{3164}",
+            "a\u{fdd0}",
+            "a\u{1ffff}",
+            &"x".repeat(201),
+        ] {
             assert!(Name::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -157,7 +157,7 @@ const HEADERS: &[Header] = &[
         required: false,
         description: "The realm that issued the token; absent: the one whose issuer is the token's \
                       `iss`.",
-        schema: text,
+        schema: realm_name,
     },
     Header {
         name: "accept",
@@ -193,6 +193,10 @@ fn parameter(
 fn uuid() -> Object {
     let format = utoipa::openapi::SchemaFormat::Custom("uuid".to_owned());
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+}
+
+fn realm_name() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9._-]{1,64}$")).build()
 }
 
 fn text() -> Object {

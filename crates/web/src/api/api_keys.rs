@@ -128,7 +128,7 @@ pub(crate) struct ValidationBody<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
 pub(super) struct NewApiKeyBody {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name)]
     name: String,
     /// None unless given. `usage:write:any` is for keys of the platform's tenant alone.
     #[schema(schema_with = schemas::scopes, required = false)]

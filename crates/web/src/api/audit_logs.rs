@@ -124,7 +124,7 @@ pub(super) struct AuditParams {
     #[param(schema_with = schemas::action)]
     action: Option<String>,
     /// Those by this actor.
-    #[param(min_length = 1, max_length = 128)]
+    #[param(schema_with = schemas::actor_id)]
     actor_id: Option<String>,
     /// Those not before this instant.
     #[param(format = DateTime)]

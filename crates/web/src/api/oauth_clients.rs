@@ -114,7 +114,7 @@ impl<'a> From<&'a IssuedOauthClient> for IssuedBody<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
 pub(super) struct NewClientBody {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name)]
     name: String,
     /// `confidential` unless given; it does not change.
     #[schema(schema_with = schemas::client_type, required = false)]
@@ -143,7 +143,7 @@ pub(super) struct NewClientBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct ClientPatchBody {
-    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    #[schema(schema_with = schemas::name, required = false)]
     name: Option<String>,
     #[schema(schema_with = schemas::redirect_uris, required = false)]
     redirect_uris: Option<Vec<String>>,

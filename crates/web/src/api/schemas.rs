@@ -1,19 +1,61 @@
 //! Schemas that no Rust type gives by itself.
 
+use std::ops::RangeInclusive;
+
 use tenantry_domain::api_key::{ApiKey, ApiKeyStatus, KeyRefusal};
-use tenantry_domain::client_rules::{ADDRESSES_MAX, REDIRECT_URI_MAX};
+use tenantry_domain::client_rules::{ADDRESSES_MAX, ORIGIN_MAX, REDIRECT_URI_MAX};
 use tenantry_domain::credential::{AuthType, Credential, CredentialStatus};
-use tenantry_domain::credential_rules::{SCOPE_MAX, SCOPES_MAX};
+use tenantry_domain::credential_rules::{DESCRIPTION_MAX, SCOPE_MAX, SCOPES_MAX, SECRET_PART_MAX};
 use tenantry_domain::ledger::{Action, ActorKind, ResourceKind};
 use tenantry_domain::network::ALLOWLIST_MAX;
 use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType, OauthClient};
 use tenantry_domain::scope::Scope;
 use tenantry_domain::sort::{Listed, Sort};
 use tenantry_domain::tenant::{SETTINGS_MAX_BYTES, SETTINGS_MAX_DEPTH, Tenant, TenantStatus};
+use tenantry_domain::text::Name;
 use tenantry_domain::user::{User, UserRole, UserStatus};
+use tenantry_security::password::LENGTH;
 use utoipa::openapi::schema::{
-    AdditionalProperties, Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type,
+    AdditionalProperties, Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat,
+    SchemaType, Type,
 };
+
+use crate::extract::values::{ACTOR_MAX, PLAN_MAX, SEARCH_MAX, SUBJECT_MAX, URL_MAX};
+
+/// What no line of text holds (`domain::text`), for a character class of ECMA 262. Left out are the
+/// tags of U+E0000, which not every reader of patterns can spell.
+macro_rules! not_in_a_line {
+    () => {
+        r"\u0000-\u001F\u007F-\u009F\u00AD\u061C\u115F\u1160\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\u3164\uFDD0-\uFDEF\uFEFF\uFFA0\uFFF9-\uFFFB\uFFFE\uFFFF"
+    };
+}
+
+/// The spaces that no line begins or ends with.
+macro_rules! spaces {
+    () => {
+        r" \u00A0\u1680\u2000-\u200A\u202F\u205F\u3000"
+    };
+}
+
+/// One line of text: no control, invisible or text-direction characters, no space at either end.
+const LINE: &str = concat!(
+    "^[^",
+    spaces!(),
+    not_in_a_line!(),
+    "]",
+    "([^",
+    not_in_a_line!(),
+    "]*[^",
+    spaces!(),
+    not_in_a_line!(),
+    "])?$",
+);
+
+/// Any text without control characters.
+const NO_CONTROL: &str = r"^[^\u0000-\u001F\u007F-\u009F]*$";
+
+/// The longest text of a network: an IPv6 one that ends in an IPv4 address.
+const NETWORK_MAX: usize = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128".len();
 
 /// The most megabytes there can be: 2^53 bytes.
 const MEGABYTES_MAX: f64 = 9_007_199_254.740_992;
@@ -61,6 +103,93 @@ pub(crate) fn details() -> Object {
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some("What else is worth knowing; null once erased."))
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .build()
+}
+
+fn line(kind: impl Into<SchemaType>, max: usize) -> Object {
+    let builder = ObjectBuilder::new().schema_type(kind).pattern(Some(LINE));
+    builder.min_length(Some(1)).max_length(Some(max)).build()
+}
+
+fn line_or_null(max: usize) -> Object {
+    line(SchemaType::from_iter([Type::String, Type::Null]), max)
+}
+
+pub(crate) fn name() -> Object {
+    line(Type::String, Name::MAX)
+}
+
+pub(crate) fn name_or_null() -> Object {
+    line_or_null(Name::MAX)
+}
+
+pub(crate) fn plan_or_null() -> Object {
+    line_or_null(PLAN_MAX)
+}
+
+pub(crate) fn description_or_null() -> Object {
+    line_or_null(DESCRIPTION_MAX)
+}
+
+pub(crate) fn subject() -> Object {
+    line(Type::String, SUBJECT_MAX)
+}
+
+pub(crate) fn actor_id() -> Object {
+    line(Type::String, ACTOR_MAX)
+}
+
+/// A part of a secret, which is never shown where it is given.
+pub(crate) fn secret_part() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .write_only(true)
+        .min_length(Some(1))
+        .max_length(Some(SECRET_PART_MAX))
+        .pattern(Some(r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$"))
+        .build()
+}
+
+pub(crate) fn password_or_null() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
+        .description(Some("What it signs in with, if it does so here. It is never shown."))
+        .write_only(true)
+        .min_length(Some(*LENGTH.start()))
+        .max_length(Some(*LENGTH.end()))
+        .pattern(Some(NO_CONTROL))
+        .build()
+}
+
+/// A text to search for.
+pub(crate) fn search() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(SEARCH_MAX))
+        .pattern(Some(NO_CONTROL))
+        .build()
+}
+
+pub(crate) fn http_url_or_null() -> Object {
+    url_or_null(
+        "An absolute http or https URL, without a user or a fragment.",
+        r#"^https?://[!"$-?A-~]+$"#,
+    )
+}
+
+pub(crate) fn https_url_or_null() -> Object {
+    url_or_null("An absolute https URL, without a user or a fragment.", r#"^https://[!"$-?A-~]+$"#)
+}
+
+fn url_or_null(description: &str, pattern: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .format(Some(SchemaFormat::Custom("uri".to_owned())))
+        .description(Some(description))
+        .max_length(Some(URL_MAX))
+        .pattern(Some(pattern))
         .build()
 }
 
@@ -129,6 +258,9 @@ pub(crate) fn ip_allowlist() -> Array {
     let network = ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some("An IP address, or a network in CIDR notation such as 192.0.2.0/24."))
+        .min_length(Some("::".len()))
+        .max_length(Some(NETWORK_MAX))
+        .pattern(Some("^[0-9A-Fa-f.:/]+$"))
         .build();
     ArrayBuilder::new().items(network).unique_items(true).max_items(Some(ALLOWLIST_MAX)).build()
 }
@@ -162,21 +294,26 @@ pub(crate) fn redirect_uris() -> Array {
     addresses(
         "https, or http on localhost or a loopback address, or a private-use scheme with a dot \
          (com.example.app:/path). No fragment, user or wildcard.",
+        "a.b:/".len()..=REDIRECT_URI_MAX,
+        "^[a-z][a-z0-9+.-]*:[^#*]+$",
     )
 }
 
 pub(crate) fn origins() -> Array {
     addresses(
         "https://host[:port] as a browser spells it, or http on localhost or a loopback address.",
+        "https://a".len()..=ORIGIN_MAX,
+        r"^https?://[a-z0-9.:\[\]-]+$",
     )
 }
 
-fn addresses(description: &str) -> Array {
+fn addresses(description: &str, length: RangeInclusive<usize>, pattern: &str) -> Array {
     let address = ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(description))
-        .min_length(Some(1))
-        .max_length(Some(REDIRECT_URI_MAX))
+        .min_length(Some(*length.start()))
+        .max_length(Some(*length.end()))
+        .pattern(Some(pattern))
         .build();
     ArrayBuilder::new().items(address).unique_items(true).max_items(Some(ADDRESSES_MAX)).build()
 }

@@ -110,12 +110,11 @@ pub(super) struct NewTenantBody {
     /// An id of the caller's choice; it must never have been used before.
     #[schema(format = "uuid")]
     id: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name)]
     name: String,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     display_name: Option<String>,
-    /// An absolute http or https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::http_url_or_null, required = false)]
     server_url: Option<String>,
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     realm_name: Option<String>,
@@ -134,12 +133,11 @@ pub(super) struct NewTenantBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct TenantPatchBody {
-    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    #[schema(schema_with = schemas::name, required = false)]
     name: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     display_name: Option<String>,
-    /// An absolute http or https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::http_url_or_null, required = false)]
     server_url: Option<String>,
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     realm_name: Option<String>,
@@ -158,7 +156,7 @@ pub(super) struct TenantPatchBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct SubscriptionPatchBody {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(schema_with = schemas::plan_or_null, required = false)]
     plan: Option<String>,
     #[schema(maximum = 9_007_199_254_740_992_u64)]
     users_limit: Option<u64>,
@@ -175,7 +173,7 @@ pub(super) struct TenantParams {
     #[param(schema_with = schemas::tenant_status)]
     status: Option<String>,
     /// Those whose name or display name contains this, without regard to case.
-    #[param(min_length = 1, max_length = 200)]
+    #[param(schema_with = schemas::search)]
     q: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
     #[param(schema_with = schemas::tenant_sort)]

@@ -71,7 +71,7 @@ struct ExternalIdBody<'a> {
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     realm: &'a str,
     /// The person's `sub` there.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(schema_with = schemas::subject)]
     subject: &'a str,
 }
 
@@ -102,7 +102,7 @@ impl<'a> From<&'a User> for UserBody<'a> {
 pub(super) struct NewUserBody {
     #[schema(format = "email", max_length = 254)]
     email: String,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     name: Option<String>,
     /// `active` unless given.
     #[schema(schema_with = schemas::user_status, required = false)]
@@ -111,8 +111,7 @@ pub(super) struct NewUserBody {
     #[schema(schema_with = schemas::user_roles, required = false)]
     roles: Option<Vec<String>>,
     external_id: Option<ExternalIdBody<'static>>,
-    /// What it signs in with, if it does so here. It is never shown.
-    #[schema(min_length = 12, max_length = 256, write_only, format = Password)]
+    #[schema(schema_with = schemas::password_or_null, required = false)]
     password: Option<String>,
 }
 
@@ -124,7 +123,7 @@ pub(super) struct NewUserBody {
 pub(super) struct UserPatchBody {
     #[schema(format = "email", max_length = 254, nullable = false)]
     email: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     name: Option<String>,
     #[schema(schema_with = schemas::user_status, required = false)]
     status: Option<String>,
@@ -141,7 +140,7 @@ pub(super) struct UserPatchBody {
 struct ExternalIdPatchBody {
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", nullable = false)]
     realm: Option<String>,
-    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[schema(schema_with = schemas::subject, required = false)]
     subject: Option<String>,
 }
 
@@ -157,7 +156,7 @@ pub(super) struct UserParams {
     #[param(schema_with = schemas::user_role)]
     role: Option<String>,
     /// Those whose e-mail or name contains this, without regard to case.
-    #[param(min_length = 1, max_length = 200)]
+    #[param(schema_with = schemas::search)]
     q: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
     #[param(schema_with = schemas::user_sort)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr as _;
 
+use percent_encoding::percent_decode_str;
 use tenantry_domain::error::{Problems, Result};
 use tenantry_domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, PageRequest, PageStart};
 use tenantry_domain::sort::{Listed, Sort};
@@ -22,9 +23,13 @@ impl Query {
     pub(crate) fn parse(raw: Option<&str>) -> Self {
         let mut problems = Problems::default();
         let mut values = BTreeMap::new();
-        let pairs: Vec<(String, String)> = problems
-            .take("query", serde_urlencoded::from_str(raw.unwrap_or_default()))
-            .unwrap_or_default();
+        let raw = raw.unwrap_or_default();
+        let pairs: Vec<(String, String)> =
+            problems.take("query", serde_urlencoded::from_str(raw)).unwrap_or_default();
+        // The library reads bytes that are no text as replacement characters.
+        if percent_decode_str(raw).decode_utf8().is_err() {
+            problems.add("query", "must be in UTF-8");
+        }
         let mut repeated = BTreeSet::new();
         for (name, value) in pairs {
             if values.insert(name.clone(), value).is_some() {
@@ -182,6 +187,7 @@ mod tests {
         for limit in ["0", "501", "+5", "5.0", "5e0", "", " 5", "٥", "99999999999999999999"] {
             assert_eq!(offending(&format!("limit={limit}")), ["limit"], "{limit}");
         }
+        assert_eq!(offending("limit=1&q=%ff%C3%A4"), ["query", "q"]);
         assert_eq!(offending("offset=9007199254740993"), ["offset"]);
         assert!(page("offset=9007199254740992").is_ok());
     }

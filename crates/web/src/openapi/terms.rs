@@ -38,7 +38,7 @@ pub(super) const HEADERS: &[Header] = &[
         required: false,
         description: "The `ETag` of the state in which the thing is to be changed, or several, or \
                       `*`. In another state: 412.",
-        schema: text,
+        schema: tags,
     },
     Header {
         name: "If-None-Match",
@@ -54,6 +54,13 @@ fn key() -> Object {
         .min_length(Some(1))
         .max_length(Some(255))
         .pattern(Some("^[!-~]+$"))
+        .build()
+}
+
+fn tags() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#))
         .build()
 }
 
