@@ -23,7 +23,7 @@ const FILTERS: &[(&str, &[(&str, Option<&str>)])] = &[
             ("status=inactive", Some("/users/inactive")),
             ("role=tenant_admin", Some("/users/admins")),
             ("status=locked", None),
-            ("role=member&status=disabled", None),
+            ("role=member&status=locked", None),
             ("q=ZO%C3%8B", None),
         ],
     ),
@@ -82,13 +82,15 @@ impl Fixture {
     async fn make(&self, number: usize) {
         let name = ["Zoë", "ann", "Ben", "zoë"][number % 4];
         let status = ["active", "disabled", "locked", "invited"][number % 4];
+        let role = ["member", "tenant_admin"][number % 2];
+        let integration = ["github", "gitlab"][number % 2];
         let soon = self.app.now().plus_millis(30_000 + i64::try_from(number).unwrap());
         let expires_at = if number % 3 == 0 { Value::Null } else { json!(soon.to_string()) };
         let user = json!({
             "email": format!("{}{number}@example.com", ["A", "b"][number % 2]),
             "name": if number % 3 == 0 { Value::Null } else { json!(name) },
             "status": status,
-            "roles": [["member", "tenant_admin"][number % 2]],
+            "roles": [role],
         });
         self.send("POST", USERS, Some(user)).await.expect(201);
         let key = json!({"name": name, "expiresAt": expires_at});
@@ -103,7 +105,7 @@ impl Fixture {
             self.send("PATCH", &format!("{CLIENTS}/{id}"), patch).await.expect(200);
         }
         let credential = json!({
-            "integrationId": ["github", "gitlab"][number % 2], "credentialName": name,
+            "integrationId": integration, "credentialName": name,
             "authType": "api_key", "apiKey": "secret", "expiresAt": expires_at,
         });
         self.send("POST", CREDENTIALS, Some(credential)).await.expect(201);
