@@ -89,7 +89,9 @@ impl Driver for Port {
             List::OauthClients(filter) => {
                 held(&store.list_oauth_clients(&access, *filter, &all()).await)
             }
-            List::Credentials(filter) => held(&store.list_credentials(&access, filter, &all()).await),
+            List::Credentials(filter) => {
+                held(&store.list_credentials(&access, filter, &all()).await)
+            }
         }
     }
 
