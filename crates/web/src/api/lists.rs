@@ -60,5 +60,6 @@ pub(crate) struct OffsetParams {
 #[expect(dead_code, reason = "this is how the document tells it; `Query` reads it")]
 pub(crate) struct CursorParams {
     /// A `nextCursor` of this list, instead of `offset`. The cost does not grow.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }

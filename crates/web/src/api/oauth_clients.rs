@@ -28,7 +28,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, created_secret, ok, ok_secret, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string, strings};
 use crate::extract::query::Query;
@@ -247,10 +247,7 @@ type ClientInPath = IdInPath<OauthClientId>;
     operation_id = "createOauthClient",
     tag = "OAuth clients",
     request_body(content = NewClientBody),
-    responses(
-        (status = 201, description = "The client.", body = Success<IssuedBody<'_>>,
-            headers(("Location" = String, description = "Where it is.")))
-    ),
+    responses((status = 201, description = "The client.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -383,10 +380,7 @@ pub(crate) async fn delete(
     path = "/oauth-clients/{id}/rotate-secret",
     operation_id = "rotateOauthClientSecret",
     tag = "OAuth clients",
-    responses(
-        (status = 200, description = "The client.", body = Success<IssuedBody<'_>>),
-        (status = 409, description = "`PUBLIC_CLIENT`: it has no secret.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The client.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn rotate_secret(

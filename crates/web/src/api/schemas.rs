@@ -156,6 +156,10 @@ pub(crate) fn integration_id() -> Object {
         .build()
 }
 
+pub(crate) fn realm_name() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9._-]{1,64}$")).build()
+}
+
 pub(crate) fn auth_type() -> Object {
     words(AuthType::ALL.iter().map(|it| it.as_str()))
 }

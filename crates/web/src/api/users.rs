@@ -26,7 +26,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, WarnedSuccess, created, ok, ok_warned, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string};
 use crate::extract::query::Query;
@@ -241,11 +241,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest)>
     operation_id = "createUser",
     tag = "Users",
     request_body(content = NewUserBody),
-    responses(
-        (status = 201, description = "The user.", body = Success<UserBody<'_>>,
-            headers(("Location" = String, description = "Where it is."))),
-        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
-    ),
+    responses((status = 201, description = "The user.", body = Success<UserBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -326,10 +322,7 @@ pub(crate) async fn read(
         (UserPatchBody = "application/merge-patch+json"),
         (UserPatchBody = "application/json")
     )),
-    responses(
-        (status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>),
-        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn update(
