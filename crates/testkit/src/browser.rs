@@ -114,7 +114,8 @@ impl Browser {
         std::fs::write(file, png.unwrap()).unwrap();
     }
 
-    /// Every URL that was asked for since this was last called, whoever asked.
+    /// Every URL outside of the browser that was asked for since this was last called, whoever
+    /// asked.
     pub async fn requests(&self) -> Vec<String> {
         let mut urls = Vec::new();
         for entry in self.log("performance").await {
@@ -124,6 +125,7 @@ impl Browser {
                 urls.push(url.as_str().unwrap().to_owned());
             }
         }
+        urls.retain(|url| !url.starts_with("chrome://"));
         urls
     }
 

@@ -23,7 +23,7 @@ const BEARER: &str = "bearer";
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
-        title = "Tenantry",
+        title = "Tenantry API",
         description = "Exact, real-time statistics for multi-tenant platforms.\n\n\
             Every answer carries `x-request-id`: the caller's, if it sent one of 1 to 128 of \
             `[A-Za-z0-9._-]`. `Accept` is absent or covers `application/json`. `HEAD` answers what \

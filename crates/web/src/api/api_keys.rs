@@ -169,7 +169,7 @@ pub(super) struct PresentedBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct ApiKeyParams {
     /// Those in this state.
-    #[param(schema_with = schemas::api_key_status)]
+    #[param(inline, value_type = Option<schemas::of::ApiKeyStatus>)]
     status: Option<String>,
 }
 

@@ -165,7 +165,7 @@ pub(super) struct ClientPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct ClientParams {
     /// Those in this state.
-    #[param(schema_with = schemas::client_status)]
+    #[param(inline, value_type = Option<schemas::of::ClientStatus>)]
     status: Option<String>,
 }
 

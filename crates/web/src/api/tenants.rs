@@ -172,7 +172,7 @@ pub(super) struct SubscriptionPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct TenantParams {
     /// Those in this state.
-    #[param(schema_with = schemas::tenant_status)]
+    #[param(inline, value_type = Option<schemas::of::TenantStatus>)]
     status: Option<String>,
     /// Those whose name or display name contains this, without regard to case.
     #[param(min_length = 1, max_length = 200)]

@@ -45,7 +45,7 @@ pub(crate) struct UserBody<'a> {
     #[schema(required = true)]
     external_id: Option<ExternalIdBody<'a>>,
     /// Unique in the tenant, without regard to case.
-    #[schema(format = "email")]
+    #[schema(format = "idn-email")]
     email: &'a str,
     #[schema(required = true)]
     name: Option<&'a str>,
@@ -100,7 +100,7 @@ impl<'a> From<&'a User> for UserBody<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
 pub(super) struct NewUserBody {
-    #[schema(format = "email", max_length = 254)]
+    #[schema(format = "idn-email", max_length = 254)]
     email: String,
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
@@ -122,7 +122,7 @@ pub(super) struct NewUserBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct UserPatchBody {
-    #[schema(format = "email", max_length = 254, nullable = false)]
+    #[schema(format = "idn-email", max_length = 254, nullable = false)]
     email: Option<String>,
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
@@ -151,10 +151,10 @@ struct ExternalIdPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct UserParams {
     /// Those in this state; `inactive`: in any but active.
-    #[param(schema_with = schemas::user_status_filter)]
+    #[param(inline, value_type = Option<schemas::of::UserStatusFilter>)]
     status: Option<String>,
     /// Those who hold this role.
-    #[param(schema_with = schemas::user_role)]
+    #[param(inline, value_type = Option<schemas::of::UserRole>)]
     role: Option<String>,
     /// Those whose e-mail or name contains this, without regard to case.
     #[param(min_length = 1, max_length = 200)]

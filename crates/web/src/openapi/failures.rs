@@ -15,7 +15,7 @@ use crate::error::{ApiError, Code};
 
 /// 10 July 2025, 14:40 UTC: when the examples were answered.
 const AT: Timestamp = Timestamp::from_millis(1_752_158_400_000);
-const EXAMPLE_ID: &str = "0197f3a4-6c1e-7b52-9d1e-2f0c5a7e8b31";
+const REQUEST: &str = "0197f3a4-6c1e-7b52-9d1e-2f0c5a7e8b31";
 
 /// What an operation is like, as far as its failures go.
 pub(super) struct Shape<'a> {
@@ -89,7 +89,7 @@ impl Shape<'_> {
             told.or_insert_with(|| RefOr::T(response(&codes, &names)));
             operation.responses.responses.insert(status.to_string(), common("responses", &name));
             for (name, error) in samples {
-                let body = serde_json::to_value(error.failure(EXAMPLE_ID, AT)).ok();
+                let body = serde_json::to_value(error.failure(REQUEST, AT)).ok();
                 let example = ExampleBuilder::new().summary(name).value(body).build();
                 components.examples.insert(name.to_owned(), RefOr::T(example));
             }

@@ -9,6 +9,9 @@ use super::{id, response};
 /// Every `POST` that takes no key: it changes nothing, or must leave a trace each time.
 const UNKEYED: &[&str] = &["validateApiKey", "revealCredential"];
 
+/// The `POST`s that change one thing, and tell its state.
+const TAGGED: &[&str] = &["suspendTenant", "activateTenant"];
+
 /// The terms on which an operation can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Terms {
@@ -47,6 +50,7 @@ impl Terms {
     pub(super) fn complete(self, operation: &mut Operation) {
         let is_patch = operation.request_body.is_some();
         let headers: &[(&str, &[&str])] = match self {
+            Self::Makes if TAGGED.contains(&id(operation)) => &[("200", &[ETAG, REPLAYED])],
             Self::Makes => &[("200", &[REPLAYED]), ("201", &[ETAG, LOCATION, REPLAYED])],
             Self::Changes if is_patch => &[("200", &[ETAG])],
             Self::Changes | Self::Other => &[],
