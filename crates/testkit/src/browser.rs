@@ -1,4 +1,4 @@
-//! A browser that a test drives: Chromium, by the WebDriver protocol of its chromedriver.
+//! A browser that a test drives: Chromium, by the `WebDriver` protocol of its chromedriver.
 //!
 //! The protocol is a few JSON requests, made here: of the crates for it one brings a second HTTP
 //! client, and the other changes how `serde_json` orders members in every test.
@@ -26,7 +26,7 @@ const ARGUMENTS: &[&str] = &[
     "--window-size=1280,1600",
 ];
 
-/// The member that holds an element's id (WebDriver, section 11).
+/// The member that holds an element's id (`WebDriver`, section 11).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A browser with a profile of its own and one page.
@@ -104,6 +104,18 @@ impl Browser {
     /// What a script on the page answers.
     pub async fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({"script": script, "args": []})).await
+    }
+
+    /// Waits until a script on the page answers this. Fails the test if it never does.
+    pub async fn until(&self, script: &str, wanted: impl Into<Value>) {
+        let wanted = wanted.into();
+        let waiting = async {
+            while self.run(script).await != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let done = tokio::time::timeout(LIMIT, waiting).await;
+        assert!(done.is_ok(), "{script} does not come to {wanted}");
     }
 
     /// Writes a picture of what can be seen, as PNG.

@@ -81,14 +81,11 @@ async fn every_operation_is_on_the_page_under_its_tag() {
     let tags = document["tags"].as_array().unwrap().len();
     let browser = Browser::start().await;
     browser.open(&format!("{}/docs", app.url)).await;
-    browser.text("#operations-Statistics-getTenantStatistics").await;
-    let count = async |css: &str| {
-        browser.run(&format!("return document.querySelectorAll(\"{css}\").length")).await
-    };
-    assert_eq!(count(".opblock").await, operations);
-    assert_eq!(count(".opblock-tag-section").await, tags);
+    let count = |css: &str| format!("return document.querySelectorAll('{css}').length");
+    browser.until(&count(".opblock"), operations).await;
+    browser.until(&count(".opblock-tag-section"), tags).await;
     browser.type_into("input.operation-filter-input", "Audit").await;
-    assert_eq!(count(".opblock").await, 1);
+    browser.until(&count(".opblock"), 1).await;
     assert_eq!(browser.console().await, [""; 0]);
     browser.close().await;
     app.stop().await;

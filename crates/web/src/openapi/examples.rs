@@ -59,7 +59,8 @@ impl Examples {
     }
 
     /// A body that can be answered, in what all answers of the API are wrapped in.
-    fn success(self, name: &'static str, message: &str, data: Value) -> Self {
+    fn success(self, name: &'static str, message: &str, data: impl Into<Value>) -> Self {
+        let data = data.into();
         let body = json!({"success": true, "message": message, "data": data, "timestamp": NOW});
         self.answer(name, body)
     }
@@ -110,7 +111,9 @@ pub(super) fn complete(operation: &mut Operation) {
     for (_, response) in responses.filter(|(status, _)| status.starts_with('2')) {
         let RefOr::T(response) = response else { continue };
         for content in response.content.values_mut() {
-            answers.iter().for_each(|(name, value)| add(content, name, value));
+            for (name, value) in &answers {
+                add(content, name, value);
+            }
         }
     }
 }
