@@ -1,10 +1,6 @@
 //! The page that the API is browsed on and tried from, in a real browser.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use std::path::Path;
 
