@@ -193,30 +193,34 @@ impl ApiError {
         }
     }
 
-    /// Writes the contract's body into the response that this error became.
-    pub(crate) fn render(&self, response: Response, request_id: &str, now: Timestamp) -> Response {
+    /// The contract's body.
+    pub(crate) fn failure<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Failure<'a> {
         let code = self.code();
-        let failure = Failure {
+        Failure {
             success: false,
             message: code.message(),
             error: FailureDetail {
                 code: code.as_str(),
-                details: &self.details(),
+                details: self.details(),
                 fields: self.fields(),
                 lines: self.lines().map(|(lines, _)| lines),
                 lines_total: self.lines().map(|(_, total)| total),
             },
             request_id,
             timestamp: now,
-        };
-        let json = serde_json::to_vec(&failure).unwrap_or_default();
+        }
+    }
+
+    /// Writes the contract's body into the response that this error became.
+    pub(crate) fn render(&self, response: Response, request_id: &str, now: Timestamp) -> Response {
+        let json = serde_json::to_vec(&self.failure(request_id, now)).unwrap_or_default();
         let (mut parts, _) = response.into_parts();
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(reason) = self.auth_failure() {
             parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(reason)));
         }
-        if code == Code::Unavailable {
+        if self.code() == Code::Unavailable {
             parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Response::from_parts(parts, json.into())
@@ -334,7 +338,7 @@ struct FailureDetail<'a> {
     #[schema(schema_with = code_schema)]
     code: &'static str,
     /// What helps a person; it may change.
-    details: &'a str,
+    details: Cow<'a, str>,
     /// Every offending field, where the request breaks rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<FieldProblem>>)]

@@ -3,6 +3,7 @@
 mod api;
 mod app;
 mod config;
+mod docs;
 mod envelope;
 mod error;
 mod extract;

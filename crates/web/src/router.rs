@@ -16,6 +16,7 @@ use crate::api::{
 };
 use crate::app::{App, AppState};
 use crate::config::WebConfig;
+use crate::docs;
 use crate::error::ApiError;
 use crate::extract::scope::{Gated, admitted};
 use crate::metrics::Metrics;
@@ -39,6 +40,7 @@ pub fn router(service: Arc<Service>, config: WebConfig) -> Router {
     // took too long is not counted.
     routes
         .route("/metrics", get(meta::metrics))
+        .merge(docs::parts())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(with(&state), limits::time_limit))
@@ -73,6 +75,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(docs::page))
         .routes(routes!(meta::openapi))
         .routes(routes!(meta::jwks))
         .nest(API, api)

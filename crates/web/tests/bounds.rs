@@ -7,12 +7,12 @@
     reason = "a test that fails should say where"
 )]
 
-mod document;
+mod fields;
 
 use std::collections::BTreeMap;
 
-use document::edges::{self, is};
-use document::{Document, Field, Operation, Target, object, refuses};
+use fields::edges::{self, is};
+use fields::{Document, Field, Operation, Target, object, refuses};
 use serde_json::Value;
 
 /// Fields without bounds, and why.

@@ -7,12 +7,12 @@
     reason = "a test that fails should say where"
 )]
 
-mod document;
+mod fields;
 
 use std::collections::BTreeMap;
 
-use document::edges::is;
-use document::{Document, Field, Operation, Target, object, refuses};
+use fields::edges::is;
+use fields::{Document, Field, Operation, Target, object, refuses};
 use serde_json::Value;
 use tenantry_testkit::Answer;
 

@@ -25,7 +25,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, created_secret, ok, ok_secret, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, integer_in, string, strings};
 use crate::extract::query::Query;
@@ -169,7 +169,7 @@ pub(super) struct PresentedBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct ApiKeyParams {
     /// Those in this state.
-    #[param(schema_with = schemas::api_key_status)]
+    #[param(inline, value_type = Option<schemas::of::ApiKeyStatus>)]
     status: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
     #[param(schema_with = schemas::api_key_sort)]
@@ -248,10 +248,7 @@ impl FromRequestParts<App> for ApiKeyInPath {
     operation_id = "createApiKey",
     tag = "API keys",
     request_body(content = NewApiKeyBody),
-    responses(
-        (status = 201, description = "The key.", body = Success<IssuedBody<'_>>,
-            headers(("Location" = String, description = "Where it is.")))
-    ),
+    responses((status = 201, description = "The key.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -329,10 +326,7 @@ pub(crate) async fn read(
     path = "/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
-    responses(
-        (status = 200, description = "The key then.", body = Success<ApiKeyBody<'_>>),
-        (status = 409, description = "`ALREADY_REVOKED`.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The key then.", body = Success<ApiKeyBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn revoke(
@@ -358,10 +352,7 @@ pub(crate) async fn revoke(
     operation_id = "rotateApiKey",
     tag = "API keys",
     request_body(content = ref("#/components/schemas/ApiKeyRotation")),
-    responses(
-        (status = 200, description = "The key then.", body = Success<RotatedBody<'_>>),
-        (status = 409, description = "`ALREADY_REVOKED`, `API_KEY_EXPIRED`: it is over.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The key then.", body = Success<RotatedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn rotate(

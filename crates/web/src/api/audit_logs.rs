@@ -121,7 +121,7 @@ pub(super) struct AuditParams {
     #[param(format = "uuid")]
     tenant_id: Option<String>,
     /// Those that say this happened.
-    #[param(schema_with = schemas::action)]
+    #[param(inline, value_type = Option<schemas::of::Action>)]
     action: Option<String>,
     /// Those by this actor.
     #[param(schema_with = schemas::actor_id)]

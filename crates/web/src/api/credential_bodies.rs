@@ -224,10 +224,10 @@ pub(super) struct CredentialPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct CredentialParams {
     /// Those in this state.
-    #[param(schema_with = schemas::credential_status)]
+    #[param(inline, value_type = Option<schemas::of::CredentialStatus>)]
     status: Option<String>,
     /// Those of this integration.
-    #[param(schema_with = schemas::integration_id)]
+    #[param(inline, value_type = Option<schemas::of::IntegrationId>)]
     integration_id: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
     #[param(schema_with = schemas::credential_sort)]

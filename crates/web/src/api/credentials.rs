@@ -54,10 +54,7 @@ impl FromRequestParts<App> for CredentialInPath {
     operation_id = "createCredential",
     tag = "Credentials",
     request_body(content = NewCredentialBody),
-    responses(
-        (status = 201, description = "The credential.", body = Success<CredentialBody<'_>>,
-            headers(("Location" = String, description = "Where it is.")))
-    ),
+    responses((status = 201, description = "The credential.", body = Success<CredentialBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(

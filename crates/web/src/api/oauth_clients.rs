@@ -28,7 +28,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, created_secret, ok, ok_secret, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string, strings};
 use crate::extract::query::Query;
@@ -165,7 +165,7 @@ pub(super) struct ClientPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct ClientParams {
     /// Those in this state.
-    #[param(schema_with = schemas::client_status)]
+    #[param(inline, value_type = Option<schemas::of::ClientStatus>)]
     status: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
     #[param(schema_with = schemas::client_sort)]
@@ -252,10 +252,7 @@ type ClientInPath = IdInPath<OauthClientId>;
     operation_id = "createOauthClient",
     tag = "OAuth clients",
     request_body(content = NewClientBody),
-    responses(
-        (status = 201, description = "The client.", body = Success<IssuedBody<'_>>,
-            headers(("Location" = String, description = "Where it is.")))
-    ),
+    responses((status = 201, description = "The client.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -388,10 +385,7 @@ pub(crate) async fn delete(
     path = "/oauth-clients/{id}/rotate-secret",
     operation_id = "rotateOauthClientSecret",
     tag = "OAuth clients",
-    responses(
-        (status = 200, description = "The client.", body = Success<IssuedBody<'_>>),
-        (status = 409, description = "`PUBLIC_CLIENT`: it has no secret.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The client.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn rotate_secret(

@@ -325,6 +325,10 @@ pub(crate) fn integration_id() -> Object {
         .build()
 }
 
+pub(crate) fn realm_name() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9._-]{1,64}$")).build()
+}
+
 pub(crate) fn auth_type() -> Object {
     words(AuthType::ALL.iter().map(|it| it.as_str()))
 }
@@ -353,4 +357,37 @@ pub(crate) fn actor_kind() -> Object {
 
 pub(crate) fn resource_kind() -> Object {
     words(ResourceKind::ALL.iter().map(|it| it.as_str()))
+}
+
+/// Some of these as types, for parameters: where it is given a function, the derive loses what the
+/// parameter means.
+pub(crate) mod of {
+    use utoipa::openapi::{RefOr, Schema};
+
+    macro_rules! types {
+        ($($name:ident = $function:ident),+) => {
+            $(
+                pub(crate) struct $name;
+
+                impl utoipa::PartialSchema for $name {
+                    fn schema() -> RefOr<Schema> {
+                        super::$function().into()
+                    }
+                }
+
+                impl utoipa::ToSchema for $name {}
+            )+
+        };
+    }
+
+    types! {
+        Action = action,
+        ApiKeyStatus = api_key_status,
+        ClientStatus = client_status,
+        CredentialStatus = credential_status,
+        IntegrationId = integration_id,
+        TenantStatus = tenant_status,
+        UserRole = user_role,
+        UserStatusFilter = user_status_filter
+    }
 }

@@ -24,7 +24,7 @@ use super::numbers::ExactMegabytes;
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, created, ok, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, count, string};
 use crate::extract::query::Query;
@@ -170,7 +170,7 @@ pub(super) struct SubscriptionPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct TenantParams {
     /// Those in this state.
-    #[param(schema_with = schemas::tenant_status)]
+    #[param(inline, value_type = Option<schemas::of::TenantStatus>)]
     status: Option<String>,
     /// Those whose name or display name contains this, without regard to case.
     #[param(schema_with = schemas::search)]
@@ -244,11 +244,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest
     operation_id = "createTenant",
     tag = "Tenants",
     request_body(content = NewTenantBody),
-    responses(
-        (status = 201, description = "The tenant.", body = Success<TenantBody<'_>>,
-            headers(("Location" = String, description = "Where it is."))),
-        (status = 409, description = "`TENANT_ID_TAKEN`: the id is taken, or was used before.", body = Failure<'_>)
-    ),
+    responses((status = 201, description = "The tenant.", body = Success<TenantBody<'_>>)),
     extensions(("x-tenantry-access" = json!("super_admin")))
 )]
 pub(crate) async fn create(

@@ -26,7 +26,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, WarnedSuccess, created, ok, ok_warned, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string};
 use crate::extract::query::Query;
@@ -45,7 +45,7 @@ pub(crate) struct UserBody<'a> {
     #[schema(required = true)]
     external_id: Option<ExternalIdBody<'a>>,
     /// Unique in the tenant, without regard to case.
-    #[schema(format = "email")]
+    #[schema(format = "idn-email")]
     email: &'a str,
     #[schema(required = true)]
     name: Option<&'a str>,
@@ -100,7 +100,7 @@ impl<'a> From<&'a User> for UserBody<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
 pub(super) struct NewUserBody {
-    #[schema(format = "email", max_length = 254)]
+    #[schema(format = "idn-email", max_length = 254)]
     email: String,
     #[schema(schema_with = schemas::name_or_null, required = false)]
     name: Option<String>,
@@ -121,7 +121,7 @@ pub(super) struct NewUserBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct UserPatchBody {
-    #[schema(format = "email", max_length = 254, nullable = false)]
+    #[schema(format = "idn-email", max_length = 254, nullable = false)]
     email: Option<String>,
     #[schema(schema_with = schemas::name_or_null, required = false)]
     name: Option<String>,
@@ -150,10 +150,10 @@ struct ExternalIdPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct UserParams {
     /// Those in this state; `inactive`: in any but active.
-    #[param(schema_with = schemas::user_status_filter)]
+    #[param(inline, value_type = Option<schemas::of::UserStatusFilter>)]
     status: Option<String>,
     /// Those who hold this role.
-    #[param(schema_with = schemas::user_role)]
+    #[param(inline, value_type = Option<schemas::of::UserRole>)]
     role: Option<String>,
     /// Those whose e-mail or name contains this, without regard to case.
     #[param(schema_with = schemas::search)]
@@ -243,11 +243,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest<U
     operation_id = "createUser",
     tag = "Users",
     request_body(content = NewUserBody),
-    responses(
-        (status = 201, description = "The user.", body = Success<UserBody<'_>>,
-            headers(("Location" = String, description = "Where it is."))),
-        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
-    ),
+    responses((status = 201, description = "The user.", body = Success<UserBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -328,10 +324,7 @@ pub(crate) async fn read(
         (UserPatchBody = "application/merge-patch+json"),
         (UserPatchBody = "application/json")
     )),
-    responses(
-        (status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>),
-        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn update(
