@@ -174,7 +174,7 @@ mod tests {
     use crate::migrate::migrate;
 
     /// How SQLite reads the page after a place in an order of a tenant's users.
-    fn plan(connection: &Connection, field: UserField, key: SortKey, column: &str) -> String {
+    fn plan(connection: &Connection, field: UserField, key: &SortKey, column: &str) -> String {
         [false, true]
             .map(|descending| {
                 let cursor =
@@ -200,14 +200,14 @@ mod tests {
         let instant = SortKey::Instant(Timestamp::MIN);
         let text = SortKey::Text("ann".to_owned());
         for (field, key, column, index) in [
-            (UserField::CreatedAt, instant.clone(), "created_at", "users_by_creation"),
-            (UserField::Email, text, "email_key", "users_by_email"),
+            (UserField::CreatedAt, &instant, "created_at", "users_by_creation"),
+            (UserField::Email, &text, "email_key", "users_by_email"),
         ] {
             let plan = plan(&connection, field, key, column);
             assert_eq!(plan.matches(&format!("{index} (tenant_id=? AND (")).count(), 2, "{plan}");
             assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
         }
-        let plan = plan(&connection, UserField::UpdatedAt, instant, "updated_at");
+        let plan = plan(&connection, UserField::UpdatedAt, &instant, "updated_at");
         assert_eq!(plan.matches("TEMP B-TREE").count(), 2, "{plan}");
     }
 }
