@@ -77,7 +77,21 @@ impl List {
     ) -> Result<Page<T>> {
         let total = total.map_or_else(|| self.count(connection), Ok)?;
         let sort = request.from.sort();
-        let (kind, key, id) = (sort.field.kind(), column(sort.field), self.id);
+        let kind = sort.field.kind();
+        let sql = self.select(request, column(sort.field));
+        let rows = sql::all(connection, &sql, params_from_iter(&self.values), |row| {
+            Ok((read(row)?, sort_key(row, kind)?, row.get::<_, Id>("item_id")?.0))
+        })?;
+        let placed = rows.into_iter().map(|(item, key, id)| {
+            let place = Cursor::new(sort, key, id).map_err(Error::internal)?;
+            Ok((item, place))
+        });
+        Ok(Page::new(placed.collect::<Result<_>>()?, total, request.limit))
+    }
+
+    /// The statement for a page, from its conditions; their values get those of the page too.
+    fn select<T: Listed>(&mut self, request: &PageRequest<T>, key: &str) -> String {
+        let Sort { field, descending } = request.from.sort();
         let offset = match &request.from {
             PageStart::Offset { offset, .. } => i64::try_from(*offset).unwrap_or(i64::MAX),
             PageStart::After(cursor) => {
@@ -88,25 +102,20 @@ impl List {
         // One more than asked for tells whether there is a next page.
         self.values.push(Value::Integer(i64::from(request.limit) + 1));
         self.values.push(Value::Integer(offset));
-        let direction = if sort.descending { " DESC" } else { "" };
+        let (id, direction) = (self.id, if descending { " DESC" } else { "" });
         // Databases differ in where they put what has no key, unless they are told.
-        let absent_last =
-            if kind.is_optional() { format!("{key} IS NULL{direction}, ") } else { String::new() };
-        let sql = format!(
+        let absent_last = if field.kind().is_optional() {
+            format!("{key} IS NULL{direction}, ")
+        } else {
+            String::new()
+        };
+        format!(
             "SELECT {}, {key} AS sort_key, {id} AS item_id FROM {}{}
              ORDER BY {absent_last}{key}{direction}, {id}{direction} LIMIT ? OFFSET ?",
             self.columns,
             self.table,
             where_clause(&self.conditions),
-        );
-        let rows = sql::all(connection, &sql, params_from_iter(&self.values), |row| {
-            Ok((read(row)?, sort_key(row, kind)?, row.get::<_, Id>("item_id")?.0))
-        })?;
-        let placed = rows.into_iter().map(|(item, key, id)| {
-            let place = Cursor::new(sort, key, id).map_err(Error::internal)?;
-            Ok((item, place))
-        });
-        Ok(Page::new(placed.collect::<Result<_>>()?, total, request.limit))
+        )
     }
 
     /// Only rows after a place. A comparison with an absent key is never true, so where keys can be
@@ -149,5 +158,56 @@ fn where_clause(conditions: &[Cow<'_, str>]) -> String {
         String::new()
     } else {
         format!(" WHERE {}", conditions.join(" AND "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tenantry_domain::clock::Timestamp;
+    use tenantry_domain::user::{User, UserField};
+    use tenantry_store::conformance::{ManualClock, SeededEntropy};
+
+    use super::*;
+    use crate::books::Context;
+    use crate::migrate::migrate;
+
+    /// How SQLite reads the page after a place in an order of a tenant's users.
+    fn plan(connection: &Connection, field: UserField, key: &SortKey, column: &str) -> String {
+        [false, true]
+            .map(|descending| {
+                let cursor =
+                    Cursor::new(Sort { field, descending }, key.clone(), uuid::Uuid::max());
+                let from = PageStart::After(cursor.unwrap());
+                let request = PageRequest::<User> { limit: 50, from };
+                let mut list = List::of_tenant("users", "user_id", "name", TenantId::PLATFORM);
+                let sql = format!("EXPLAIN QUERY PLAN {}", list.select(&request, column));
+                let values = params_from_iter(&list.values);
+                let steps = sql::all(connection, &sql, values, |row| row.get::<_, String>(3));
+                steps.unwrap().join("; ")
+            })
+            .join("; ")
+    }
+
+    /// Where an index serves an order, the page is found and read, and nothing else is.
+    #[test]
+    fn a_place_is_found_in_an_index_where_there_is_one() {
+        let connection = Connection::open_in_memory().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let context = Context::new(clock, Arc::new(SeededEntropy::default()));
+        migrate(&connection, "memory", &context).unwrap();
+        let instant = SortKey::Instant(Timestamp::MIN);
+        let text = SortKey::Text("ann".to_owned());
+        for (field, key, column, index) in [
+            (UserField::CreatedAt, &instant, "created_at", "users_by_creation"),
+            (UserField::Email, &text, "email_key", "users_by_email"),
+        ] {
+            let plan = plan(&connection, field, key, column);
+            assert_eq!(plan.matches(&format!("{index} (tenant_id=? AND (")).count(), 2, "{plan}");
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
+        }
+        let plan = plan(&connection, UserField::UpdatedAt, &instant, "updated_at");
+        assert_eq!(plan.matches("TEMP B-TREE").count(), 2, "{plan}");
     }
 }

@@ -75,7 +75,8 @@ pub(crate) fn migrate(
             Ok(format!("{:04}_{}", migration.version, migration.name))
         });
         let applied = applied.collect::<Result<_>>()?;
-        create_platform(connection, context)?;
+        // It takes the newest schema.
+        transaction(connection, || tenants::create_platform(connection, context))?;
         Ok(applied)
     })();
     result.map_err(|fault| fault.while_opening(path))
@@ -144,8 +145,7 @@ fn applied(connection: &Connection) -> Result<Vec<(u32, String)>> {
 }
 
 fn apply(connection: &Connection, migration: &Migration, context: &Context) -> Result<()> {
-    connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
-    let result: Result<()> = (|| {
+    transaction(connection, || {
         if migration.version == 1 {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             connection.execute_batch(
@@ -166,19 +166,13 @@ fn apply(connection: &Connection, migration: &Migration, context: &Context) -> R
             ],
         )?;
         Ok(())
-    })();
-    end(connection, result)
+    })
 }
 
-/// Makes the platform's own tenant, unless it is there. That takes the newest schema.
-fn create_platform(connection: &Connection, context: &Context) -> Result<()> {
+/// Does something as a whole or not at all.
+fn transaction(connection: &Connection, work: impl FnOnce() -> Result<()>) -> Result<()> {
     connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
-    end(connection, tenants::create_platform(connection, context))
-}
-
-/// Ends a transaction: with what it did, if that is well.
-fn end(connection: &Connection, result: Result<()>) -> Result<()> {
-    let result = result.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    let result = work().and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     if result.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }

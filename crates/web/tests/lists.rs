@@ -1,5 +1,11 @@
 //! Every list, in every order that its document tells of: totals, pages and cursors.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -12,8 +18,11 @@ const KEYS: &str = "/api/v1/api-keys";
 const CLIENTS: &str = "/api/v1/oauth-clients";
 const CREDENTIALS: &str = "/api/v1/credentials";
 
-/// What each list can be filtered by, and which of the statistics is the total of it, if one is.
-const FILTERS: &[(&str, &[(&str, Option<&str>)])] = &[
+/// A filter, and where in the statistics its total is, if it is there.
+type Filter = (&'static str, Option<&'static str>);
+
+/// What each list can be filtered by.
+const FILTERS: &[(&str, &[Filter])] = &[
     (TENANTS, &[("", None), ("status=active", None), ("status=suspended", None), ("q=A", None)]),
     (
         USERS,
@@ -85,10 +94,11 @@ impl Fixture {
         let role = ["member", "tenant_admin"][number % 2];
         let integration = ["github", "gitlab"][number % 2];
         let soon = self.app.now().plus_millis(30_000 + i64::try_from(number).unwrap());
-        let expires_at = if number % 3 == 0 { Value::Null } else { json!(soon.to_string()) };
+        let expires_at =
+            if number.is_multiple_of(3) { Value::Null } else { json!(soon.to_string()) };
         let user = json!({
             "email": format!("{}{number}@example.com", ["A", "b"][number % 2]),
-            "name": if number % 3 == 0 { Value::Null } else { json!(name) },
+            "name": if number.is_multiple_of(3) { Value::Null } else { json!(name) },
             "status": status,
             "roles": [role],
         });
@@ -97,7 +107,7 @@ impl Fixture {
         let key = self.send("POST", KEYS, Some(key)).await.expect(201).data();
         let client = json!({"name": name});
         let client = self.send("POST", CLIENTS, Some(client)).await.expect(201).data();
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             let id = key["id"].as_str().unwrap();
             self.send("DELETE", &format!("{KEYS}/{id}"), None).await.expect(200);
             let id = client["id"].as_str().unwrap();
