@@ -172,7 +172,7 @@ pub(super) struct ApiKeyParams {
     #[param(inline, value_type = Option<schemas::of::ApiKeyStatus>)]
     status: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
-    #[param(schema_with = schemas::api_key_sort)]
+    #[param(inline, value_type = Option<schemas::of::ApiKeySort>)]
     sort: Option<String>,
 }
 

@@ -124,7 +124,7 @@ pub(super) struct AuditParams {
     #[param(inline, value_type = Option<schemas::of::Action>)]
     action: Option<String>,
     /// Those by this actor.
-    #[param(schema_with = schemas::actor_id)]
+    #[param(inline, value_type = Option<schemas::of::ActorId>)]
     actor_id: Option<String>,
     /// Those not before this instant.
     #[param(format = DateTime)]

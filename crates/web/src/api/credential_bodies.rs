@@ -230,7 +230,7 @@ pub(super) struct CredentialParams {
     #[param(inline, value_type = Option<schemas::of::IntegrationId>)]
     integration_id: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
-    #[param(schema_with = schemas::credential_sort)]
+    #[param(inline, value_type = Option<schemas::of::CredentialSort>)]
     sort: Option<String>,
 }
 

@@ -168,7 +168,7 @@ pub(super) struct ClientParams {
     #[param(inline, value_type = Option<schemas::of::ClientStatus>)]
     status: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
-    #[param(schema_with = schemas::client_sort)]
+    #[param(inline, value_type = Option<schemas::of::ClientSort>)]
     sort: Option<String>,
 }
 

@@ -382,12 +382,19 @@ pub(crate) mod of {
 
     types! {
         Action = action,
+        ActorId = actor_id,
+        ApiKeySort = api_key_sort,
         ApiKeyStatus = api_key_status,
+        ClientSort = client_sort,
         ClientStatus = client_status,
+        CredentialSort = credential_sort,
         CredentialStatus = credential_status,
         IntegrationId = integration_id,
+        Search = search,
+        TenantSort = tenant_sort,
         TenantStatus = tenant_status,
         UserRole = user_role,
+        UserSort = user_sort,
         UserStatusFilter = user_status_filter
     }
 }

@@ -173,10 +173,10 @@ pub(super) struct TenantParams {
     #[param(inline, value_type = Option<schemas::of::TenantStatus>)]
     status: Option<String>,
     /// Those whose name or display name contains this, without regard to case.
-    #[param(schema_with = schemas::search)]
+    #[param(inline, value_type = Option<schemas::of::Search>)]
     q: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
-    #[param(schema_with = schemas::tenant_sort)]
+    #[param(inline, value_type = Option<schemas::of::TenantSort>)]
     sort: Option<String>,
 }
 

@@ -156,10 +156,10 @@ pub(super) struct UserParams {
     #[param(inline, value_type = Option<schemas::of::UserRole>)]
     role: Option<String>,
     /// Those whose e-mail or name contains this, without regard to case.
-    #[param(schema_with = schemas::search)]
+    #[param(inline, value_type = Option<schemas::of::Search>)]
     q: Option<String>,
     /// What to sort by, with `-` before it to turn the order round.
-    #[param(schema_with = schemas::user_sort)]
+    #[param(inline, value_type = Option<schemas::of::UserSort>)]
     sort: Option<String>,
 }
 

@@ -50,7 +50,8 @@ impl Shape<'_> {
             Code::TenantSuspended => self.changes_within_a_tenant(operation),
             Code::PlatformProtected => is(&["suspendTenant", "deleteTenant"]),
             Code::TenantNotFound => self.gated && self.names_a_tenant,
-            Code::UserNotFound => about("/users/{id}"),
+            // A repetition of making somebody who has been erased since.
+            Code::UserNotFound => about("/users/{id}") || is(&["createUser"]),
             Code::ApiKeyNotFound => about("/api-keys/{id}"),
             Code::OauthClientNotFound => about("/oauth-clients/{id}"),
             Code::CredentialNotFound => about("/credentials/{integrationId}/{id}"),

@@ -9,8 +9,9 @@ use super::{id, response};
 /// Every `POST` that takes no key: it changes nothing, or must leave a trace each time.
 const UNKEYED: &[&str] = &["validateApiKey", "revealCredential"];
 
-/// The `POST`s that change one thing, and tell its state.
-const TAGGED: &[&str] = &["suspendTenant", "activateTenant"];
+/// The operations beside `PATCH` that change one thing and leave it there, and tell its state.
+const TAGGED: &[&str] =
+    &["suspendTenant", "activateTenant", "revokeApiKey", "rotateApiKey", "rotateOauthClientSecret"];
 
 /// The terms on which an operation can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Terms {
         let headers: &[(&str, &[&str])] = match self {
             Self::Makes if TAGGED.contains(&id(operation)) => &[("200", &[ETAG, REPLAYED])],
             Self::Makes => &[("200", &[REPLAYED]), ("201", &[ETAG, LOCATION, REPLAYED])],
-            Self::Changes if is_patch => &[("200", &[ETAG])],
+            Self::Changes if is_patch || TAGGED.contains(&id(operation)) => &[("200", &[ETAG])],
             Self::Changes | Self::Other => &[],
             Self::Reads => {
                 let same = ResponseBuilder::new()

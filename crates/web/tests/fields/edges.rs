@@ -129,7 +129,7 @@ fn lengths(schema: &Value) -> Option<(usize, usize)> {
     let bound = |name: &str| schema[name].as_u64().map(|bound| usize::try_from(bound).unwrap());
     if let Some(most) = bound("maxLength") {
         let shortest = match schema["format"].as_str() {
-            Some("email") => "a@b".len(),
+            Some("idn-email") => "a@b".len(),
             Some("uri") => "https://a".len(),
             _ => 0,
         };
@@ -153,8 +153,10 @@ fn text(schema: &Value, length: usize) -> String {
     };
     let pattern = schema["pattern"].as_str().unwrap_or_default();
     match schema["format"].as_str() {
-        Some("email") if length <= 60 => fill("", "a").chars().skip(2).collect::<String>() + "@b",
-        Some("email") => {
+        Some("idn-email") if length <= 60 => {
+            fill("", "a").chars().skip(2).collect::<String>() + "@b"
+        }
+        Some("idn-email") => {
             let local = format!("{}{:08}", "a".repeat(56), serial());
             format!("{local}@{}", host(length - local.len() - 1))
         }
