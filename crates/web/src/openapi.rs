@@ -223,6 +223,7 @@ const FAILURES: &[CommonFailure] = &[
     CommonFailure { name: "Forbidden", status: "403", when: When::Always },
     CommonFailure { name: "NotFound", status: "404", when: When::TenantNamed },
     CommonFailure { name: "NotAcceptable", status: "406", when: When::Always },
+    CommonFailure { name: "RequestTimeout", status: "408", when: When::BodyTaken },
     CommonFailure { name: "PreconditionFailed", status: "412", when: When::StateNamed },
     CommonFailure { name: "PayloadTooLarge", status: "413", when: When::BodyTaken },
     CommonFailure { name: "UnsupportedMediaType", status: "415", when: When::BodyTaken },

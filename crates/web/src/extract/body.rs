@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
@@ -66,8 +67,9 @@ impl JsonBody {
         if !is_of(&self.headers, media) {
             return Err(ApiError::UnsupportedMediaType(media.expected()));
         }
-        let limit = app.config.body_limit;
-        let bytes = collect(&self.headers, self.body, limit).await?;
+        let limits = &app.config.limits;
+        let bytes =
+            collect(&self.headers, self.body, limits.max_body_size, limits.body_timeout).await?;
         let Some(keyed) = self.keyed else { return Ok(Members::parse(bytes)?) };
         keyed.note_body(&bytes);
         let mut members = Members::parse(bytes)?;
@@ -84,7 +86,9 @@ impl JsonBody {
         media: Media,
     ) -> Result<Members, ApiError> {
         // Whether a chunked body is empty shows at its end.
-        let bytes = collect(&self.headers, self.body, app.config.body_limit).await?;
+        let limits = &app.config.limits;
+        let bytes =
+            collect(&self.headers, self.body, limits.max_body_size, limits.body_timeout).await?;
         if bytes.is_empty() {
             return Ok(Members::parse(Bytes::from_static(b"{}"))?);
         }
@@ -95,12 +99,13 @@ impl JsonBody {
     }
 }
 
-/// Reads a body of at most this many bytes. Any body can hold a secret: the bytes are wiped when the
-/// last who reads them is done.
+/// Reads a body of at most this many bytes that never stops for longer than this. Any body can hold
+/// a secret: the bytes are wiped when the last who reads them is done.
 pub(super) async fn collect(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
+    patience: Duration,
 ) -> Result<Bytes, ApiError> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -109,7 +114,9 @@ pub(super) async fn collect(
     }
     let mut bytes = SecretBytes::with_capacity(announced.unwrap_or_default());
     let mut body = Limited::new(body, limit);
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| ApiError::BodyTimedOut)? else { break };
         match frame {
             Ok(frame) => frame.data_ref().into_iter().for_each(|data| bytes.extend(data)),
             Err(error) if error.is::<LengthLimitError>() => {

@@ -59,8 +59,9 @@ impl ImportBody {
         let format = media_type(&self.headers)
             .and_then(Format::of)
             .ok_or(ApiError::UnsupportedMediaType(Format::EXPECTED))?;
-        let limit = app.config.import_body_limit;
-        let bytes = collect(&self.headers, self.body, limit).await?;
+        let limits = &app.config.limits;
+        let bytes =
+            collect(&self.headers, self.body, limits.max_import_size, limits.body_timeout).await?;
         if let Some(keyed) = self.keyed {
             keyed.note_body(&bytes);
         }
