@@ -33,6 +33,9 @@ pub(crate) struct GivenLimits {
     /// The body of an import; longer ones are answered 413 [default: 32MiB]
     #[arg(long, env = "TENANTRY_MAX_IMPORT_SIZE", value_name = "SIZE")]
     max_import_size: Option<BodySize>,
+    /// All bodies at once; a request that finds no room is answered 503 [default: 256MiB]
+    #[arg(long, env = "TENANTRY_MAX_BODY_MEMORY", value_name = "SIZE")]
+    max_body_memory: Option<BodySize>,
     /// How long the line and headers may take; then the connection is closed [default: 10s]
     #[arg(long, env = "TENANTRY_HEAD_TIMEOUT", value_name = "TIME")]
     head_timeout: Option<Time>,
@@ -63,6 +66,7 @@ impl GivenLimits {
             max_head_size,
             max_body_size,
             max_import_size,
+            max_body_memory,
             head_timeout,
             body_timeout,
             write_timeout,
@@ -89,6 +93,7 @@ impl GivenLimits {
                 .map_or(max_head_size, |it| it.0),
             max_body_size: size(self.max_body_size, file.max_body_size, max_body_size),
             max_import_size: size(self.max_import_size, file.max_import_size, max_import_size),
+            max_body_memory: size(self.max_body_memory, file.max_body_memory, max_body_memory),
             head_timeout: time(self.head_timeout, file.head_timeout, head_timeout),
             body_timeout: time(self.body_timeout, file.body_timeout, body_timeout),
             write_timeout: time(self.write_timeout, file.write_timeout, write_timeout),
@@ -207,7 +212,7 @@ mod tests {
                 [format!("--{}", flag.get_long().unwrap()), default.to_owned()]
             })
             .collect();
-        assert_eq!(told.len(), 2 * 12);
+        assert_eq!(told.len(), 2 * 13);
         assert_eq!(given(&told).over(&GivenLimits::default()), Limits::default());
     }
 

@@ -9,6 +9,7 @@ use crate::config::WebConfig;
 use crate::metrics::Metrics;
 use crate::middleware::limits::Underway;
 use crate::openapi;
+use crate::room::Rooms;
 
 /// The state of the router.
 pub(crate) type App = Arc<AppState>;
@@ -20,6 +21,8 @@ pub(crate) struct AppState {
     pub(crate) metrics: Metrics,
     /// The requests under way.
     pub(crate) underway: Underway,
+    /// The room for their bodies.
+    pub(crate) bodies: Rooms,
     /// The OpenAPI document, as it is sent.
     pub(crate) openapi: Bytes,
 }
@@ -27,8 +30,16 @@ pub(crate) struct AppState {
 impl AppState {
     /// What a server starts with.
     pub(crate) fn new(service: Arc<Service>, config: WebConfig) -> Self {
-        let underway = Underway::new(config.limits.max_requests);
-        let openapi = openapi::openapi_json().into();
-        Self { service, config, metrics: Metrics::new(), underway, openapi }
+        let limits = &config.limits;
+        // The longest body has room when there is no other.
+        let bodies = limits.max_body_memory.max(limits.max_body_size).max(limits.max_import_size);
+        Self {
+            metrics: Metrics::new(),
+            underway: Underway::new(limits.max_requests),
+            bodies: Rooms::new(bodies),
+            openapi: openapi::openapi_json().into(),
+            service,
+            config,
+        }
     }
 }

@@ -31,6 +31,10 @@ pub struct Limits {
     pub max_body_size: usize,
     /// The most bytes the body of an import may have; 32 MiB unless set.
     pub max_import_size: usize,
+    /// The most bytes that all bodies together may have that are being read or were read for a request
+    /// under way; 256 MiB unless set, and never less than the longest body. What finds no room is
+    /// answered 503.
+    pub max_body_memory: usize,
     /// How long a new connection may take to bring a request's line and headers, and any connection
     /// from the first byte of one; 10 seconds unless set. Then it is closed.
     pub head_timeout: Duration,
@@ -62,6 +66,7 @@ impl Default for Limits {
             max_head_size: 32 * 1024,
             max_body_size: 1024 * 1024,
             max_import_size: 32 * 1024 * 1024,
+            max_body_memory: 256 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),

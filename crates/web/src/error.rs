@@ -130,7 +130,7 @@ pub(crate) enum ApiError {
     BodyTimedOut,
     /// The request took longer than it may.
     TimedOut,
-    /// More requests are under way than may be.
+    /// More requests, or more of their bodies, are under way than may be.
     Overloaded,
 }
 
@@ -183,7 +183,7 @@ impl ApiError {
             Self::UnsupportedMediaType(expected) => format!("the body must be {expected}").into(),
             Self::BodyTimedOut => "the body stopped coming; nothing was done".into(),
             Self::TimedOut => "the request took too long; it may have taken effect".into(),
-            Self::Overloaded => "too many requests are under way; nothing was done".into(),
+            Self::Overloaded => "the server has too much to do; nothing was done".into(),
         }
     }
 

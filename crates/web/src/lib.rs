@@ -9,6 +9,7 @@ mod extract;
 mod metrics;
 mod middleware;
 mod openapi;
+mod room;
 mod router;
 mod serve;
 

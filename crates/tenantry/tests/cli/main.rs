@@ -10,7 +10,9 @@
 mod commands;
 mod demo;
 mod faults;
+mod hostile;
 mod readme;
 mod serve;
 mod settings;
+mod stopping;
 mod support;

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
@@ -16,6 +15,7 @@ use super::members::Members;
 use super::terms::{IDEMPOTENCY_KEY, Keyed};
 use crate::app::{App, AppState};
 use crate::error::ApiError;
+use crate::room::Room;
 
 /// A body nobody has read yet.
 #[derive(Debug)]
@@ -67,9 +67,8 @@ impl JsonBody {
         if !is_of(&self.headers, media) {
             return Err(ApiError::UnsupportedMediaType(media.expected()));
         }
-        let limits = &app.config.limits;
-        let bytes =
-            collect(&self.headers, self.body, limits.max_body_size, limits.body_timeout).await?;
+        let limit = app.config.limits.max_body_size;
+        let bytes = collect(app, &self.headers, self.body, limit).await?;
         let Some(keyed) = self.keyed else { return Ok(Members::parse(bytes)?) };
         keyed.note_body(&bytes);
         let mut members = Members::parse(bytes)?;
@@ -86,9 +85,8 @@ impl JsonBody {
         media: Media,
     ) -> Result<Members, ApiError> {
         // Whether a chunked body is empty shows at its end.
-        let limits = &app.config.limits;
-        let bytes =
-            collect(&self.headers, self.body, limits.max_body_size, limits.body_timeout).await?;
+        let limit = app.config.limits.max_body_size;
+        let bytes = collect(app, &self.headers, self.body, limit).await?;
         if bytes.is_empty() {
             return Ok(Members::parse(Bytes::from_static(b"{}"))?);
         }
@@ -99,33 +97,52 @@ impl JsonBody {
     }
 }
 
-/// Reads a body of at most this many bytes that never stops for longer than this. Any body can hold
-/// a secret: the bytes are wiped when the last who reads them is done.
+/// Reads a body of at most this many bytes. Any body can hold a secret: the bytes are wiped when the
+/// last who reads them is done.
 pub(super) async fn collect(
+    app: &AppState,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    patience: Duration,
 ) -> Result<Bytes, ApiError> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: usize| announced > limit) {
         return Err(ApiError::PayloadTooLarge(limit));
     }
-    let mut bytes = SecretBytes::with_capacity(announced.unwrap_or_default());
+    let patience = app.config.limits.body_timeout;
+    let mut read = BodyBytes {
+        bytes: SecretBytes::with_capacity(announced.unwrap_or_default()),
+        room: app.bodies.none(),
+    };
     let mut body = Limited::new(body, limit);
     loop {
         let frame = tokio::time::timeout(patience, body.frame()).await;
-        let Some(frame) = frame.map_err(|_| ApiError::BodyTimedOut)? else { break };
-        match frame {
-            Ok(frame) => frame.data_ref().into_iter().for_each(|data| bytes.extend(data)),
-            Err(error) if error.is::<LengthLimitError>() => {
+        match frame.map_err(|_| ApiError::BodyTimedOut)? {
+            None => return Ok(Bytes::from_owner(read)),
+            Some(Ok(frame)) => {
+                let Some(data) = frame.data_ref() else { continue };
+                read.room.add(data.len()).ok_or(ApiError::Overloaded)?;
+                read.bytes.extend(data);
+            }
+            Some(Err(error)) if error.is::<LengthLimitError>() => {
                 return Err(ApiError::PayloadTooLarge(limit));
             }
-            Err(_) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
+            Some(Err(_)) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
         }
     }
-    Ok(Bytes::from_owner(bytes))
+}
+
+/// The bytes of a body, and the room that they take.
+struct BodyBytes {
+    bytes: SecretBytes,
+    room: Room,
+}
+
+impl AsRef<[u8]> for BodyBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
 }
 
 fn is_of(headers: &HeaderMap, media: Media) -> bool {

@@ -59,9 +59,8 @@ impl ImportBody {
         let format = media_type(&self.headers)
             .and_then(Format::of)
             .ok_or(ApiError::UnsupportedMediaType(Format::EXPECTED))?;
-        let limits = &app.config.limits;
-        let bytes =
-            collect(&self.headers, self.body, limits.max_import_size, limits.body_timeout).await?;
+        let limit = app.config.limits.max_import_size;
+        let bytes = collect(app, &self.headers, self.body, limit).await?;
         if let Some(keyed) = self.keyed {
             keyed.note_body(&bytes);
         }

@@ -26,9 +26,6 @@ use crate::config::Limits;
 /// How much of a request's body may wait to be read, of a stream and of all streams of an HTTP/2
 /// connection.
 const WINDOW: u32 = 256 * 1024;
-/// How many streams a client may open and reset before they were looked at, and how many it may
-/// break the protocol with, until its connection is closed.
-const RESETS: usize = 20;
 /// How long a connection that was told to end may be without a request: it has only to say goodbye.
 const TOLD: u32 = 2; // seconds
 
@@ -178,7 +175,8 @@ impl Connections {
     }
 }
 
-/// HTTP/1.1 and HTTP/2 with prior knowledge, within the limits.
+/// HTTP/1.1 and HTTP/2 with prior knowledge, within the limits. How often streams may be reset is
+/// limited by the library.
 fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let head = limits.max_head_size.max(Limits::LEAST_HEAD);
     let mut http = auto::Builder::new(TokioExecutor::new());
@@ -186,8 +184,6 @@ fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
     http.http2()
         .max_header_list_size(head)
         .max_concurrent_streams(limits.max_streams)
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
     http
