@@ -46,10 +46,10 @@ pub(crate) async fn serve(
     let mut web = settings.web(flags);
     let (room, wanted) = (files::room_for_connections(), web.limits.max_connections);
     if room < wanted {
-        tracing::warn!(
+        tracing::info!(
             room,
             wanted,
-            "fewer connections than configured are taken: raise the limit of open files (ulimit -n)"
+            "fewer connections are taken, as the limit of open files asks"
         );
         web.limits.max_connections = room;
     }

@@ -278,8 +278,7 @@ async fn fewer_files_than_connections() {
     }
     target.serves_others().await;
     assert!(target.server.metric("tenantry_connections").await <= 72);
-    let output = target.stop().await;
-    assert!(output.stderr.contains("raise the limit of open files"), "{output:?}");
+    target.stop_silently().await;
 }
 
 #[tokio::test]
