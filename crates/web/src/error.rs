@@ -78,6 +78,8 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED, "Method not allowed";
     /// No range of `Accept` covers `application/json`.
     NotAcceptable = "NOT_ACCEPTABLE", NOT_ACCEPTABLE, "Not acceptable";
+    /// The body stopped coming.
+    RequestTimeout = "REQUEST_TIMEOUT", REQUEST_TIMEOUT, "Request timeout";
     /// The tenant's id is taken, or was used before.
     TenantIdTaken = "TENANT_ID_TAKEN", CONFLICT, "Tenant ID taken";
     /// Another user of the tenant has the e-mail.
@@ -124,8 +126,12 @@ pub(crate) enum ApiError {
     PayloadTooLarge(usize),
     /// The body is not of this type.
     UnsupportedMediaType(&'static str),
+    /// The body brought nothing for longer than it may.
+    BodyTimedOut,
     /// The request took longer than it may.
     TimedOut,
+    /// More requests, or more of their bodies, are under way than may be.
+    Overloaded,
 }
 
 impl From<Error> for ApiError {
@@ -139,7 +145,7 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UseCase(error) => error.fmt(f),
-            other => f.write_str(other.code().message()),
+            other => f.write_str(&other.details()),
         }
     }
 }
@@ -153,7 +159,8 @@ impl ApiError {
             Self::NotAcceptable => Code::NotAcceptable,
             Self::PayloadTooLarge(_) => Code::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => Code::UnsupportedMediaType,
-            Self::TimedOut => Code::Unavailable,
+            Self::BodyTimedOut => Code::RequestTimeout,
+            Self::TimedOut | Self::Overloaded => Code::Unavailable,
         }
     }
 
@@ -174,7 +181,9 @@ impl ApiError {
             Self::NotAcceptable => "the answer is application/json".into(),
             Self::PayloadTooLarge(limit) => format!("the limit is {limit} bytes").into(),
             Self::UnsupportedMediaType(expected) => format!("the body must be {expected}").into(),
+            Self::BodyTimedOut => "the body stopped coming; nothing was done".into(),
             Self::TimedOut => "the request took too long; it may have taken effect".into(),
+            Self::Overloaded => "the server has too much to do; nothing was done".into(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Answer, Bearer, TestApp};
-use tenantry_web::WebConfig;
+use tenantry_web::{Limits, WebConfig};
 
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
@@ -245,7 +245,8 @@ async fn as_many_as_there_may_be_and_one_more() {
 
 #[tokio::test]
 async fn what_is_no_import_is_refused() {
-    let config = WebConfig { import_body_limit: 100, ..WebConfig::default() };
+    let limits = Limits { max_import_size: 100, ..Limits::default() };
+    let config = WebConfig { limits, ..WebConfig::default() };
     let app = TestApp::start_with(config).await;
     let tenant = app.tenant("Acme").await;
     let fits = format!("email\n{}@example.com\n", "a".repeat(60));

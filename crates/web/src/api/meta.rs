@@ -77,7 +77,7 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Answer 
     if !near && !app.config.metrics_public {
         return Err(ApiError::UnknownPath);
     }
-    let mut response = Response::new(app.metrics.text()?.into());
+    let mut response = Response::new(app.metrics.text(app.underway.count())?.into());
     response.headers_mut().insert(CONTENT_TYPE, PROMETHEUS);
     Ok(response)
 }

@@ -15,6 +15,7 @@ use super::members::Members;
 use super::terms::{IDEMPOTENCY_KEY, Keyed};
 use crate::app::{App, AppState};
 use crate::error::ApiError;
+use crate::room::Room;
 
 /// A body nobody has read yet.
 #[derive(Debug)]
@@ -72,8 +73,9 @@ impl JsonBody {
         if !is_of(&self.headers, media) {
             return Err(ApiError::UnsupportedMediaType(media.expected()));
         }
+        let limit = app.config.limits.max_body_size;
         let keyed = self.keyed.as_deref();
-        let bytes = collect(&self.headers, keyed, self.body, app.config.body_limit).await?;
+        let bytes = collect(app, &self.headers, keyed, self.body, limit).await?;
         members(keyed, bytes)
     }
 
@@ -85,7 +87,8 @@ impl JsonBody {
     ) -> Result<Members, ApiError> {
         let keyed = self.keyed.as_deref();
         // Whether a chunked body is empty shows at its end.
-        let bytes = collect(&self.headers, keyed, self.body, app.config.body_limit).await?;
+        let limit = app.config.limits.max_body_size;
+        let bytes = collect(app, &self.headers, keyed, self.body, limit).await?;
         if bytes.is_empty() {
             return members(keyed, Bytes::from_static(b"{}"));
         }
@@ -108,6 +111,7 @@ fn members(keyed: Option<&Keyed>, json: Bytes) -> Result<Members, ApiError> {
 /// Reads a body of at most this many bytes, and takes note of it if the request may be repeated. Any
 /// body can hold a secret: the bytes are wiped when the last who reads them is done.
 pub(super) async fn collect(
+    app: &AppState,
     headers: &HeaderMap,
     keyed: Option<&Keyed>,
     body: Body,
@@ -118,21 +122,44 @@ pub(super) async fn collect(
     if announced.is_some_and(|announced: usize| announced > limit) {
         return Err(ApiError::PayloadTooLarge(limit));
     }
-    let mut bytes = SecretBytes::with_capacity(announced.unwrap_or_default());
+    let patience = app.config.limits.body_timeout;
+    let mut read = BodyBytes {
+        bytes: SecretBytes::with_capacity(announced.unwrap_or_default()),
+        room: app.bodies.none(),
+    };
     let mut body = Limited::new(body, limit);
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => frame.data_ref().into_iter().for_each(|data| bytes.extend(data)),
-            Err(error) if error.is::<LengthLimitError>() => {
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await;
+        match frame.map_err(|_| ApiError::BodyTimedOut)? {
+            None => {
+                if let Some(keyed) = keyed {
+                    keyed.note_body(read.as_ref());
+                }
+                return Ok(Bytes::from_owner(read));
+            }
+            Some(Ok(frame)) => {
+                let Some(data) = frame.data_ref() else { continue };
+                read.room.add(data.len()).ok_or(ApiError::Overloaded)?;
+                read.bytes.extend(data);
+            }
+            Some(Err(error)) if error.is::<LengthLimitError>() => {
                 return Err(ApiError::PayloadTooLarge(limit));
             }
-            Err(_) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
+            Some(Err(_)) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
         }
     }
-    if let Some(keyed) = keyed {
-        keyed.note_body(bytes.as_ref());
+}
+
+/// The bytes of a body, and the room that they take.
+struct BodyBytes {
+    bytes: SecretBytes,
+    room: Room,
+}
+
+impl AsRef<[u8]> for BodyBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
     }
-    Ok(Bytes::from_owner(bytes))
 }
 
 fn is_of(headers: &HeaderMap, media: Media) -> bool {

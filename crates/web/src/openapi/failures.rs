@@ -44,9 +44,10 @@ impl Shape<'_> {
             | Code::NotAcceptable
             | Code::ValidationFailed
             | Code::Internal => self.gated,
-            Code::MalformedRequest | Code::PayloadTooLarge | Code::UnsupportedMediaType => {
-                takes_a_body
-            }
+            Code::MalformedRequest
+            | Code::RequestTimeout
+            | Code::PayloadTooLarge
+            | Code::UnsupportedMediaType => takes_a_body,
             Code::TenantSuspended => self.changes_within_a_tenant(operation),
             Code::PlatformProtected => is(&["suspendTenant", "deleteTenant"]),
             Code::TenantNotFound => self.gated && self.names_a_tenant,
@@ -149,6 +150,7 @@ fn sample(code: Code) -> ApiError {
         Code::NotFound => return ApiError::UnknownPath,
         Code::MethodNotAllowed => return ApiError::MethodNotAllowed,
         Code::NotAcceptable => return ApiError::NotAcceptable,
+        Code::RequestTimeout => return ApiError::BodyTimedOut,
         Code::PayloadTooLarge => return ApiError::PayloadTooLarge(1024 * 1024),
         Code::UnsupportedMediaType => return ApiError::UnsupportedMediaType("application/json"),
     };
