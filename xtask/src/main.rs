@@ -3,6 +3,7 @@
 //! Only the standard library and `anyhow`: it is compiled before anything else can start.
 
 mod deny;
+mod fuzz;
 mod lint;
 mod openapi;
 mod packages;
@@ -22,6 +23,7 @@ struct Chore {
 }
 
 const CHORES: &[Chore] = &[
+    Chore { name: "fuzz", about: "attack the API from its own document", run: fuzz::run },
     Chore {
         name: "lint",
         about: "formatting, clippy, dependencies, documentation",

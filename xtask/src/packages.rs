@@ -8,20 +8,25 @@ use crate::step::{self, command, succeeds};
 
 /// Makes sure that a program is there, by installing Debian's package of it if need be.
 pub(crate) fn need(program: &str, package: &str) -> Result<()> {
-    if is_there(program) {
+    need_that(program, package, || is_there(program))
+}
+
+/// As [`need`], for what does not show by a program's name.
+pub(crate) fn need_that(what: &str, package: &str, is_there: impl Fn() -> bool) -> Result<()> {
+    if is_there() {
         return Ok(());
     }
     let install = ["install", "--yes", "--no-install-recommends", package];
     for arguments in [&["update"][..], &install] {
         let mut apt_get = apt_get().with_context(|| {
             format!(
-                "please install `{program}`, which the tests need; \
+                "please install `{what}`, which the tests need; \
                  that takes apt-get, as root or by sudo without a password, to be done for you"
             )
         })?;
         step::run(apt_get.args(arguments))?;
     }
-    ensure!(is_there(program), "`{program}` is missing although `{package}` is installed");
+    ensure!(is_there(), "`{what}` is missing although `{package}` is installed");
     Ok(())
 }
 

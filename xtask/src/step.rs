@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -40,6 +40,26 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
+/// Like [`run`], but what the command says is shown only if it fails.
+#[expect(clippy::print_stderr, reason = "what the command wrote belongs beside its name")]
+pub(crate) fn quietly(command: &mut Command) -> Result<()> {
+    show(command);
+    let shown = shown(command);
+    let output = command.output().with_context(|| format!("cannot start `{shown}`"))?;
+    if !output.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    ensure!(output.status.success(), StepFailed { shown, status: output.status });
+    Ok(())
+}
+
+/// Shows a command and starts it.
+pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
+    show(command);
+    command.spawn().with_context(|| format!("cannot start `{}`", shown(command)))
+}
+
 /// Whether a command can be started and succeeds; what it says is not shown.
 pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
     command(program, args).output().is_ok_and(|output| output.status.success())
@@ -53,8 +73,9 @@ fn show(command: &Command) {
 /// The command as a shell would read it, short of quoting.
 fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    let variables =
-        variables.map(|(name, value)| format!("{}=\"{}\" ", name.display(), value.display()));
+    // A token is long, and nobody's business.
+    let variables = variables
+        .map(|(name, value)| format!("{}=\"{:.40}\" ", name.display(), value.to_string_lossy()));
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<String> = words.map(|word| word.display().to_string()).collect();
     variables.collect::<String>() + &words.join(" ")

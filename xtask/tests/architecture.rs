@@ -7,7 +7,7 @@
     reason = "a test that fails should say where"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -105,6 +105,27 @@ fn the_domain_has_no_io() {
     let offenders: Vec<_> =
         dependencies.filter(|name| NOT_IN_THE_DOMAIN.contains(name)).map(String::from).collect();
     assert_none("dependencies of the domain", &offenders);
+}
+
+/// A crate that only tests use can switch on features of one that the binary uses too.
+#[test]
+fn tests_read_json_as_the_binary_does() {
+    let features = |packages: &[&str]| {
+        let output = Command::new(env::var_os("CARGO").expect("cargo runs the tests"))
+            .args(["tree", "--locked", "--offline", "--prefix", "none", "--depth", "1"])
+            .args(["--invert", "serde_json", "--edges"])
+            .args(packages)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let features = text.lines().filter(|line| line.starts_with("serde_json feature"));
+        features.map(|line| line.trim_end_matches(" (*)").to_owned()).collect::<BTreeSet<_>>()
+    };
+    let in_the_binary = features(&["features,no-dev", "--package", "tenantry"]);
+    assert!(!in_the_binary.is_empty());
+    assert_eq!(features(&["features", "--workspace"]), in_the_binary);
 }
 
 #[test]

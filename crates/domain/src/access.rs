@@ -368,6 +368,11 @@ impl TenantAccess {
         self.if_match.as_ref().map_or(Ok(()), |if_match| if_match.check(thing))
     }
 
+    /// Refuses to change what is gone, if the caller means any state of it: there is none.
+    pub fn check_no_match(&self) -> Result<()> {
+        self.if_match.as_ref().map_or(Ok(()), IfMatch::check_nothing)
+    }
+
     /// The mark to be left in the transaction of the change.
     pub fn idempotency(&self) -> Option<&Idempotency> {
         self.idempotency.as_ref()
@@ -420,6 +425,9 @@ pub trait Authority {
     /// Who acts.
     fn actor(&self) -> &Actor;
 
+    /// The role it was given for.
+    fn role(&self) -> Role;
+
     /// The tenant among whose marks those under this authority are.
     fn marks_of(&self) -> TenantId;
 
@@ -431,6 +439,10 @@ pub trait Authority {
 impl Authority for TenantAccess {
     fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    fn role(&self) -> Role {
+        self.role
     }
 
     fn marks_of(&self) -> TenantId {
@@ -445,6 +457,10 @@ impl Authority for TenantAccess {
 impl Authority for PlatformAccess {
     fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    fn role(&self) -> Role {
+        Role::SuperAdmin
     }
 
     fn marks_of(&self) -> TenantId {
@@ -463,31 +479,4 @@ fn local_actor(kind: ActorKind, id: &str) -> Arc<Actor> {
         id: id.to_owned(),
         info: ActorInfo::default(),
     })
-}
-
-/// Something read from the store together with the caller's state, before anyone could decide
-/// whether the caller may see it. Only authority over the same tenant opens it.
-#[derive(Debug)]
-pub struct Guarded<T> {
-    tenant: TenantId,
-    value: T,
-}
-
-impl<T> Guarded<T> {
-    /// Closes a value of one tenant.
-    pub fn new(tenant: TenantId, value: T) -> Self {
-        Self { tenant, value }
-    }
-
-    /// Opens it.
-    ///
-    /// # Errors
-    /// [`Denied::InsufficientPermissions`] if the authority is over another tenant.
-    pub fn open(self, access: &TenantAccess) -> Result<T> {
-        if self.tenant == access.tenant {
-            Ok(self.value)
-        } else {
-            Err(Error::Denied(Denied::InsufficientPermissions))
-        }
-    }
 }

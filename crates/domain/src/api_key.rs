@@ -8,6 +8,7 @@ use crate::counts::{ApiKeyFacts, Counts, is_expired};
 use crate::id::{ApiKeyId, TenantId};
 use crate::network::Network;
 use crate::scope::Scopes;
+use crate::sort::sort_fields;
 use crate::tenant::TenantStatus;
 use crate::text::Name;
 
@@ -176,6 +177,18 @@ impl PresentedKey {
                 is_expired(self.secret_ends_at, self.at).then_some(KeyRefusal::RotatedOut)
             }
         }
+    }
+}
+
+sort_fields! {
+    /// What API keys are sorted by.
+    ApiKeyField of ApiKey in "api-keys" {
+        /// When it was made.
+        CreatedAt = "createdAt": Instant,
+        /// Its name.
+        Name = "name": Text,
+        /// When it expires, if it does.
+        ExpiresAt = "expiresAt": OptionalInstant,
     }
 }
 

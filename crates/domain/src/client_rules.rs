@@ -14,6 +14,12 @@ pub const ADDRESSES_MAX: usize = 20;
 /// The most characters of a redirect URI.
 pub const REDIRECT_URI_MAX: usize = 2048;
 
+/// The most characters of a host name (RFC 1035, section 2.3.4).
+const HOST_MAX: usize = 253;
+
+/// The most characters of an origin.
+pub const ORIGIN_MAX: usize = "https://".len() + HOST_MAX + ":65535".len();
+
 /// Reads the redirect URIs of a client: each once, at most [`ADDRESSES_MAX`] of them.
 ///
 /// # Errors
@@ -139,6 +145,9 @@ fn check_origin(text: &str) -> Result<(), String> {
     let authority = rest.strip_prefix("//").ok_or(wrong)?;
     let (host, port) = read_authority(authority).map_err(|_| wrong)?;
     check_transport(scheme, host)?;
+    if !is_as_browsers_spell(authority) {
+        return Err("must have an IPv6 address in its shortest spelling, such as [::1]".to_owned());
+    }
     if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err("must be in lower case".to_owned());
     }
@@ -147,6 +156,16 @@ fn check_origin(text: &str) -> Result<(), String> {
         return Err("must leave out the scheme's own port".to_owned());
     }
     Ok(())
+}
+
+/// Whether an IPv6 address, if this is one, is spelled as RFC 5952 says. One that stands for an IPv4
+/// address is not: browsers differ from others there.
+fn is_as_browsers_spell(authority: &str) -> bool {
+    let Some((text, _)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        return true;
+    };
+    let plain = |address: &Ipv6Addr| address.to_ipv4_mapped().is_none();
+    text.parse().ok().filter(plain).is_some_and(|address| address.to_string() == text)
 }
 
 /// Codes and tokens travel encrypted, or do not leave the machine (RFC 9700, section 2.6).
@@ -220,7 +239,7 @@ fn name_or_v4(host: &str) -> Option<bool> {
         let address: Ipv4Addr = host.parse().ok()?;
         return Some(IpAddr::from(address).is_loopback());
     }
-    let is_name = host.len() <= 253 && host.split('.').all(is_label);
+    let is_name = host.len() <= HOST_MAX && host.split('.').all(is_label);
     is_name.then(|| host.eq_ignore_ascii_case("localhost"))
 }
 
@@ -364,6 +383,9 @@ mod tests {
             "https://app.example.com:443",
             "https://app.example.com:",
             "http://localhost:80",
+            "http://[0:0:0:0:0:0:0:1]",
+            "https://[2001:db8:0::1]:8443",
+            "https://[::ffff:192.0.2.1]",
             "http://app.example.com",
             "com.example.app://x",
             "file://",

@@ -10,6 +10,7 @@ use crate::counts::{Counts, CredentialFacts, is_expired};
 use crate::error::{Error, Result};
 use crate::id::CredentialId;
 use crate::patch::Patch;
+use crate::sort::sort_fields;
 use crate::tenant::merged_object;
 use crate::text::Name;
 
@@ -237,6 +238,20 @@ impl CredentialPatch {
             credential.updated_at = at;
         }
         Ok(credential)
+    }
+}
+
+sort_fields! {
+    /// What credentials are sorted by.
+    CredentialField of Credential in "credentials" {
+        /// When it was made.
+        CreatedAt = "createdAt": Instant,
+        /// When it was last changed.
+        UpdatedAt = "updatedAt": Instant,
+        /// Its name.
+        CredentialName = "credentialName": Text,
+        /// When it expires, if it does.
+        ExpiresAt = "expiresAt": OptionalInstant,
     }
 }
 

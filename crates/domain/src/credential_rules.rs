@@ -66,15 +66,20 @@ pub fn secret_problems(auth_type: AuthType, given: &[SecretPart]) -> Vec<FieldEr
     problems
 }
 
-/// Checks one part of a secret.
+/// Checks one part of a secret. A key in PEM has several lines; other control characters are a
+/// mistake of whoever copied it.
 ///
 /// # Errors
 /// What would be right, to follow the part's name. It never quotes the part.
 pub fn check_secret_part(text: &str) -> Result<(), String> {
-    if (1..=SECRET_PART_MAX).contains(&text.chars().count()) {
+    let fits = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    if (1..=SECRET_PART_MAX).contains(&text.chars().count()) && text.chars().all(fits) {
         Ok(())
     } else {
-        Err(format!("must have 1 to {SECRET_PART_MAX} characters"))
+        Err(format!(
+            "must have 1 to {SECRET_PART_MAX} characters, of control characters only tabs and \
+             line breaks"
+        ))
     }
 }
 
@@ -152,7 +157,7 @@ mod tests {
         for good in ["x", " ", "-----BEGIN\n", &"ä".repeat(SECRET_PART_MAX)] {
             assert!(check_secret_part(good).is_ok());
         }
-        for bad in ["", &"x".repeat(SECRET_PART_MAX + 1)] {
+        for bad in ["", "a\0b", "\u{1b}[2J", "\u{85}", &"x".repeat(SECRET_PART_MAX + 1)] {
             assert!(check_secret_part(bad).is_err());
         }
     }

@@ -116,11 +116,19 @@ impl IfMatch {
     /// # Errors
     /// [`Error::PreconditionFailed`]; [`Error::Malformed`] if the header cannot be read.
     pub fn check(&self, thing: &impl Serialize) -> Result<()> {
-        match &self.0 {
-            Err(problem) => Err(Error::Malformed(format!("If-Match {problem}"))),
-            Ok(list) if list.has(ETag::of(thing)?) => Ok(()),
-            Ok(_) => Err(Error::PreconditionFailed),
-        }
+        if self.list()?.has(ETag::of(thing)?) { Ok(()) } else { Err(Error::PreconditionFailed) }
+    }
+
+    /// Refuses a change of something that is not there, whatever state is meant.
+    ///
+    /// # Errors
+    /// As [`IfMatch::check`].
+    pub fn check_nothing(&self) -> Result<()> {
+        self.list().and(Err(Error::PreconditionFailed))
+    }
+
+    fn list(&self) -> Result<&TagList> {
+        self.0.as_ref().map_err(|problem| Error::Malformed(format!("If-Match {problem}")))
     }
 }
 

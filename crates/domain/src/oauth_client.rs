@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::id::OauthClientId;
 use crate::network::Network;
 use crate::scope::Scopes;
+use crate::sort::sort_fields;
 use crate::text::Name;
 
 words! {
@@ -157,6 +158,16 @@ impl OauthClientPatch {
         client.ip_allowlist = self.ip_allowlist.unwrap_or(client.ip_allowlist);
         check_together(client.client_type, &client.redirect_uris, &client.grant_types)?;
         Ok(client)
+    }
+}
+
+sort_fields! {
+    /// What OAuth clients are sorted by.
+    OauthClientField of OauthClient in "oauth-clients" {
+        /// When it was made.
+        CreatedAt = "createdAt": Instant,
+        /// Its name.
+        Name = "name": Text,
     }
 }
 

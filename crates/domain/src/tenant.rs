@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Conflict, Denied, Error, Result};
 use crate::id::TenantId;
 use crate::patch::Patch;
+use crate::sort::sort_fields;
 use crate::text::Name;
 use crate::usage::Bytes;
 
@@ -250,6 +251,18 @@ impl Governance {
             return Err(Error::Denied(Denied::PlatformProtected));
         }
         Ok(())
+    }
+}
+
+sort_fields! {
+    /// What tenants are sorted by.
+    TenantField of Tenant in "tenants" {
+        /// When it was made.
+        CreatedAt = "createdAt": Instant,
+        /// When it was last changed.
+        UpdatedAt = "updatedAt": Instant,
+        /// Its name.
+        Name = "name": Text,
     }
 }
 

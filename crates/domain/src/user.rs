@@ -9,6 +9,7 @@ use crate::counts::{Counts, UserFacts};
 use crate::error::{Conflict, Denied, Error, Result};
 use crate::id::{TenantId, UserId};
 use crate::patch::Patch;
+use crate::sort::sort_fields;
 use crate::text::{Email, Name};
 
 words! {
@@ -35,6 +36,9 @@ pub struct UserRoles {
 }
 
 impl UserRoles {
+    /// All there are.
+    pub const ALL: Self = Self { tenant_admin: true, member: true };
+
     /// The roles' names, in their fixed order.
     pub fn names(self) -> Vec<&'static str> {
         [(self.tenant_admin, "tenant_admin"), (self.member, "member")]
@@ -287,6 +291,20 @@ pub enum UserStatusFilter {
     Is(UserStatus),
     /// Every one but active.
     Inactive,
+}
+
+sort_fields! {
+    /// What users are sorted by.
+    UserField of User in "users" {
+        /// When it was made.
+        CreatedAt = "createdAt": Instant,
+        /// When it was last changed.
+        UpdatedAt = "updatedAt": Instant,
+        /// What to call the person, if that is known.
+        Name = "name": OptionalText,
+        /// The e-mail address.
+        Email = "email": Text,
+    }
 }
 
 /// Which users to list.

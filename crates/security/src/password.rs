@@ -21,18 +21,22 @@ const SALT_LEN: usize = 16;
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA\
                      $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-const LENGTH: std::ops::RangeInclusive<usize> = 12..=256;
+/// How many characters a password has.
+pub const LENGTH: std::ops::RangeInclusive<usize> = 12..=256;
 
-/// Whether a text will do as a password: it has 12 to 256 characters, of any kind. Length is what
-/// counts, and rules about the kinds of characters do harm (NIST SP 800-63B).
+/// Whether a text will do as a password: it has 12 to 256 characters, of any kind that a person can
+/// type. Length is what counts, and rules about the kinds of characters do harm (NIST SP 800-63B);
+/// control characters are no part of a password (RFC 8265, section 4.2.1).
 ///
 /// # Errors
 /// What would be right, to follow the field's name.
 pub fn check_password(password: &SecretText) -> Result<(), String> {
-    if LENGTH.contains(&password.expose().chars().count()) {
+    let text = password.expose();
+    if LENGTH.contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(())
     } else {
-        Err(format!("must have {} to {} characters", LENGTH.start(), LENGTH.end()))
+        let (least, most) = (LENGTH.start(), LENGTH.end());
+        Err(format!("must have {least} to {most} characters and no control characters"))
     }
 }
 
@@ -143,9 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn length_is_all_that_counts() {
+    fn length_counts_and_every_character_can_be_typed() {
         for (length, good) in [(0, false), (11, false), (12, true), (256, true), (257, false)] {
             assert_eq!(check_password(&secret(&"ä".repeat(length))).is_ok(), good, "{length}");
+        }
+        for control in ['\0', '\n', '\u{9f}'] {
+            let text = format!("correct horse{control}");
+            assert!(check_password(&secret(&text)).is_err(), "{text:?}");
         }
     }
 

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use tenantry_domain::credential::Sealed;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::{CredentialId, TenantId};
 use tenantry_domain::idempotency::Mark;
+use tenantry_domain::ledger::Hash;
 use zeroize::Zeroizing;
 
 use crate::master_key::MasterKey;
@@ -28,6 +30,7 @@ pub struct Vault {
     credentials: LessSafeKey,
     signing_keys: LessSafeKey,
     answers: LessSafeKey,
+    requests: hmac::Key,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -39,6 +42,7 @@ impl Vault {
             credentials: key_for(master, "credentials"),
             signing_keys: key_for(master, "signing keys"),
             answers: key_for(master, "answers"),
+            requests: hmac::Key::new(hmac::HMAC_SHA256, &*master.derive::<32>("requests")),
             entropy,
         }
     }
@@ -78,6 +82,15 @@ impl Vault {
     /// As [`Vault::open_credential`].
     pub fn open_signing_key(&self, kid: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
         self.open(&self.signing_keys, &self.signing_key_data(kid), sealed)
+    }
+
+    /// A digest of a request that can be kept: without the key nobody can find out by trying what
+    /// the request said. Its body can hold a password.
+    pub fn request_digest(&self, request: Hash) -> Hash {
+        let tag = hmac::sign(&self.requests, &request.0);
+        let mut digest = Hash::default();
+        digest.0.copy_from_slice(tag.as_ref());
+        digest
     }
 
     /// Seals the answer to a request, for its repetition.
@@ -192,8 +205,6 @@ fn split(sealed: &[u8]) -> Option<SealedParts<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use tenantry_domain::ledger::Hash;
-
     use super::*;
     use crate::test_support::{SeededEntropy, uuid};
 
@@ -258,6 +269,16 @@ mod tests {
         }
         let (tenant, credential) = ids();
         assert!(vault.open_credential(tenant, credential, &sealed).is_err());
+    }
+
+    #[test]
+    fn a_digest_of_a_request_takes_the_key() {
+        let (ours, other) = (vault(1), vault(2));
+        let (one, two) = (Hash([1; 32]), Hash([2; 32]));
+        assert_eq!(ours.request_digest(one), ours.request_digest(one));
+        assert_ne!(ours.request_digest(one), ours.request_digest(two));
+        assert_ne!(ours.request_digest(one), other.request_digest(one));
+        assert_ne!(ours.request_digest(one), one);
     }
 
     #[test]

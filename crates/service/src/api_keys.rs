@@ -95,7 +95,7 @@ impl Service {
         &self,
         access: &TenantAccess,
         filter: ApiKeyFilter,
-        page: PageRequest,
+        page: &PageRequest<ApiKey>,
     ) -> Result<Page<ApiKey>> {
         self.store.list_api_keys(access, filter, page).await
     }

@@ -2,9 +2,7 @@
 
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::error::Result;
-use tenantry_domain::ledger::Entry;
-use tenantry_domain::page::Page;
-use tenantry_store::EntryFilter;
+use tenantry_store::{Entries, EntryFilter};
 
 use crate::Service;
 
@@ -16,7 +14,7 @@ impl Service {
         filter: &EntryFilter,
         limit: u32,
         offset: u64,
-    ) -> Result<Page<Entry>> {
+    ) -> Result<Entries> {
         self.store.list_entries(access, filter, limit, offset).await
     }
 }

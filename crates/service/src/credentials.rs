@@ -1,6 +1,7 @@
 //! Credentials of the vault: sealed on the way in, opened on the way out, never kept in between.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Timestamp;
@@ -10,13 +11,15 @@ use tenantry_domain::credential::{
 };
 use tenantry_domain::credential_rules::secret_problems;
 use tenantry_domain::error::{Error, FieldError, Result};
-use tenantry_domain::id::CredentialId;
+use tenantry_domain::id::{CredentialId, TenantId};
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::Patch;
 use tenantry_domain::text::Name;
 use tenantry_security::secret::{SecretBytes, SecretText};
+use tenantry_security::vault::Vault;
 
 use crate::Service;
+use crate::idempotency::lock;
 
 /// The secret of a credential: all the parts that its type needs, and no other.
 #[derive(Debug, Clone)]
@@ -111,7 +114,7 @@ impl Service {
         &self,
         access: &TenantAccess,
         filter: &CredentialFilter,
-        page: PageRequest,
+        page: &PageRequest<Credential>,
     ) -> Result<Page<Credential>> {
         self.store.list_credentials(access, filter, page).await
     }
@@ -151,16 +154,26 @@ impl Service {
         self.store.delete_credential(access, integration, id).await
     }
 
-    /// A credential with its secret. That it was shown is in the ledger before it is.
+    /// A credential with its secret. That it was shown is in the ledger before it is, and what does
+    /// not open was not shown.
     pub async fn reveal_credential(
         &self,
         access: &TenantAccess,
         integration: &IntegrationId,
         id: CredentialId,
     ) -> Result<RevealedCredential> {
-        let (credential, sealed) = self.store.reveal_credential(access, integration, id).await?;
-        let secret = self.open(access, &credential, &sealed)?;
-        Ok(RevealedCredential { credential, secret })
+        let (vault, tenant) = (Arc::clone(&self.vault), access.tenant());
+        let opened = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&opened);
+        let open = move |credential: &Credential, sealed: &Sealed| {
+            *lock(&slot) = Some(open(&vault, tenant, credential, sealed)?);
+            Ok(())
+        };
+        let credential =
+            self.store.reveal_credential(access, integration, id, Arc::new(open)).await?;
+        let secret = lock(&opened).take();
+        let unopened = || Error::internal("a credential was revealed without being opened");
+        Ok(RevealedCredential { credential, secret: secret.ok_or_else(unopened)? })
     }
 
     fn seal(
@@ -175,22 +188,22 @@ impl Service {
         serde_json::to_writer(&mut json, &parts).map_err(Error::internal)?;
         self.vault.seal_credential(access.tenant(), id, json.as_ref())
     }
+}
 
-    fn open(
-        &self,
-        access: &TenantAccess,
-        credential: &Credential,
-        sealed: &Sealed,
-    ) -> Result<CredentialSecret> {
-        let json = self.vault.open_credential(access.tenant(), credential.id, sealed)?;
-        // A message of the reader could quote what it reads.
-        let unreadable = || Error::internal("a credential's secret does not read back");
-        let parts: BTreeMap<String, SecretText> =
-            serde_json::from_slice(&json).map_err(|_| unreadable())?;
-        let parts = parts
-            .into_iter()
-            .map(|(part, text)| Ok((part.parse().map_err(|_| unreadable())?, text)))
-            .collect::<Result<_>>()?;
-        Ok(CredentialSecret { auth_type: credential.auth_type, parts })
-    }
+fn open(
+    vault: &Vault,
+    tenant: TenantId,
+    credential: &Credential,
+    sealed: &Sealed,
+) -> Result<CredentialSecret> {
+    let json = vault.open_credential(tenant, credential.id, sealed)?;
+    // A message of the reader could quote what it reads.
+    let unreadable = || Error::internal("a credential's secret does not read back");
+    let parts: BTreeMap<String, SecretText> =
+        serde_json::from_slice(&json).map_err(|_| unreadable())?;
+    let parts = parts
+        .into_iter()
+        .map(|(part, text)| Ok((part.parse().map_err(|_| unreadable())?, text)))
+        .collect::<Result<_>>()?;
+    Ok(CredentialSecret { auth_type: credential.auth_type, parts })
 }

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tenantry_domain::access::Authority;
+use tenantry_domain::access::{Authority, Role};
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::error::{Conflict, Error, Result};
+use tenantry_domain::error::{Conflict, Denied, Error, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark};
 use tenantry_domain::ledger::Hash;
@@ -18,10 +18,10 @@ use crate::Service;
 pub(crate) struct InFlight(Arc<Mutex<HashSet<(TenantId, Hash)>>>);
 
 impl InFlight {
-    /// Claims a mark, until the claim is dropped.
-    fn claim(&self, mark: Mark) -> Result<Claim> {
+    /// Claims a mark for a request with the authority of this role, until the claim is dropped.
+    fn claim(&self, mark: Mark, role: Role) -> Result<Claim> {
         if self.marks().insert((mark.tenant, mark.id)) {
-            Ok(Claim { mark, in_flight: self.clone(), made: Arc::default() })
+            Ok(Claim { mark, role, in_flight: self.clone(), made: Arc::default() })
         } else {
             Err(Error::Conflict(Conflict::InFlight))
         }
@@ -36,6 +36,7 @@ impl InFlight {
 #[derive(Debug)]
 pub struct Claim {
     mark: Mark,
+    role: Role,
     in_flight: InFlight,
     /// What the change is answered with, once it is made.
     made: Arc<Mutex<Option<SecretBytes>>>,
@@ -71,13 +72,15 @@ impl Service {
         request: Hash,
         answer: impl Fn(Timestamp, &T) -> Result<SecretBytes> + Send + Sync + 'static,
     ) -> Result<(A, Claim)> {
+        let request = self.vault.request_digest(request);
         let mark = Mark::new(access.marks_of(), access.actor(), route, key, request);
-        let claim = self.in_flight.claim(mark)?;
+        let role = access.role();
+        let claim = self.in_flight.claim(mark, role)?;
         let (vault, clock) = (Arc::clone(&self.vault), Arc::clone(&self.clock));
         let made = Arc::clone(&claim.made);
         let idempotency = Idempotency::new(mark, move |outcome: &T| {
             let bytes = answer(clock.now(), outcome)?;
-            let sealed = vault.seal_answer(&mark, bytes.as_ref())?;
+            let sealed = vault.seal_answer(&mark, with_role(role, &bytes).as_ref())?;
             *lock(&made) = Some(bytes);
             Ok(sealed)
         });
@@ -88,7 +91,8 @@ impl Service {
     /// was answered first, whatever would be answered now.
     ///
     /// # Errors
-    /// What the change fails with.
+    /// What the change fails with; for a repetition with less authority than the first one had
+    /// [`Denied::InsufficientPermissions`]: it may not be able to ask for such a thing any more.
     pub async fn one_answer<T>(
         &self,
         claim: &Claim,
@@ -105,15 +109,40 @@ impl Service {
                 Ok(OneAnswer { bytes: made.ok_or_else(unmarked)?, replayed: false })
             }
             Err(Error::Repeated(sealed)) => {
-                let bytes = self.vault.open_answer(&claim.mark, &sealed)?.into();
-                Ok(OneAnswer { bytes, replayed: true })
+                let kept = self.vault.open_answer(&claim.mark, &sealed)?;
+                let (role, bytes) = split_role(&kept)?;
+                if claim.role < role {
+                    return Err(Error::Denied(Denied::InsufficientPermissions));
+                }
+                Ok(OneAnswer { bytes: copy_of(&[bytes]), replayed: true })
             }
             Err(error) => Err(error),
         }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// An answer as it is kept: after a line with the role that it was given to.
+fn with_role(role: Role, answer: &SecretBytes) -> SecretBytes {
+    copy_of(&[role.as_str().as_bytes(), b"\n", answer.as_ref()])
+}
+
+fn split_role(kept: &[u8]) -> Result<(Role, &[u8])> {
+    let mut parts = kept.splitn(2, |byte| *byte == b'\n');
+    let role = parts.next().and_then(|role| std::str::from_utf8(role).ok()?.parse().ok());
+    let unreadable = || Error::internal("an answer that was kept does not say for whom");
+    role.zip(parts.next()).ok_or_else(unreadable)
+}
+
+/// The parts in a row, in a buffer of their full size: growing would leave a copy of a secret behind.
+fn copy_of(parts: &[&[u8]]) -> SecretBytes {
+    let mut bytes = SecretBytes::with_capacity(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        bytes.extend(part);
+    }
+    bytes
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What the locks guard is whole between any two statements.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -126,14 +155,27 @@ mod tests {
     fn one_at_a_time() {
         let in_flight = InFlight::default();
         let mark = Mark { tenant: TenantId::PLATFORM, id: Hash([1; 32]), request: Hash([2; 32]) };
-        let first = in_flight.claim(mark).unwrap();
+        let claim = |mark| in_flight.claim(mark, Role::TenantAdmin);
+        let first = claim(mark).unwrap();
         // Whatever the second one says: it is too early to tell.
         for second in [mark, Mark { request: Hash([3; 32]), ..mark }] {
-            let refused = in_flight.claim(second).unwrap_err();
+            let refused = claim(second).unwrap_err();
             assert_eq!(refused, Error::Conflict(Conflict::InFlight));
         }
-        drop(in_flight.claim(Mark { id: Hash([9; 32]), ..mark }).unwrap());
+        drop(claim(Mark { id: Hash([9; 32]), ..mark }).unwrap());
         drop(first);
-        drop(in_flight.claim(mark).unwrap());
+        drop(claim(mark).unwrap());
+    }
+
+    #[test]
+    fn an_answer_says_for_whom_it_is() {
+        let mut answer = SecretBytes::default();
+        answer.extend(b"head\nbody");
+        let kept = with_role(Role::SuperAdmin, &answer);
+        let read = split_role(kept.as_ref()).unwrap();
+        assert_eq!(read, (Role::SuperAdmin, b"head\nbody".as_slice()));
+        for other in [b"".as_slice(), b"super_admin", b"nobody\n", b"\n"] {
+            assert!(split_role(other).is_err());
+        }
     }
 }

@@ -21,6 +21,8 @@ pub struct UserImport {
     /// The field that the external id is told of by.
     external_field: &'static str,
     lines: Vec<Line>,
+    /// How many lines could not be read at all.
+    unreadable: usize,
     problems: Vec<LineError>,
     emails: HashMap<String, u64>,
     external_ids: HashMap<(String, String), u64>,
@@ -40,6 +42,7 @@ impl UserImport {
         Self {
             external_field,
             lines: Vec::new(),
+            unreadable: 0,
             problems: Vec::new(),
             emails: HashMap::new(),
             external_ids: HashMap::new(),
@@ -71,6 +74,12 @@ impl UserImport {
         self.lines.push(Line { number, identity, draft: draft.ok() });
     }
 
+    /// Adds a line that cannot be read.
+    pub fn add_unreadable(&mut self, number: u64, field: &str, problem: impl Into<String>) {
+        self.unreadable += 1;
+        self.problem(number, field, problem);
+    }
+
     /// Notes what is wrong with a line.
     pub fn problem(&mut self, line: u64, field: impl Into<String>, problem: impl Into<String>) {
         self.problems.push(LineError { line, field: field.into(), problem: problem.into() });
@@ -82,9 +91,9 @@ impl UserImport {
         }
     }
 
-    /// Whether there are more users than one import takes.
+    /// Whether there are more lines than one import takes, whatever is wrong with them.
     pub fn is_too_long(&self) -> bool {
-        self.lines.len() > IMPORT_MAX
+        self.lines.len() + self.unreadable > IMPORT_MAX
     }
 
     fn identities(&self) -> Vec<Identity> {

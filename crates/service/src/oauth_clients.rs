@@ -90,7 +90,7 @@ impl Service {
         &self,
         access: &TenantAccess,
         filter: OauthClientFilter,
-        page: PageRequest,
+        page: &PageRequest<OauthClient>,
     ) -> Result<Page<OauthClient>> {
         self.store.list_oauth_clients(access, filter, page).await
     }
@@ -98,16 +98,14 @@ impl Service {
     /// Changes an OAuth client.
     ///
     /// # Errors
-    /// As [`Service::create_oauth_client`], for what the client would be then.
+    /// As [`Service::create_oauth_client`], for what the client would be then; `Denied` also for
+    /// one that may do what the caller may not.
     pub async fn update_oauth_client(
         &self,
         access: &TenantAccess,
         id: OauthClientId,
         patch: OauthClientPatch,
     ) -> Result<OauthClient> {
-        if let Some(scopes) = &patch.scopes {
-            scopes.check_grant(access)?;
-        }
         self.store.update_oauth_client(access, id, patch).await
     }
 
@@ -121,7 +119,6 @@ impl Service {
         access: &TenantAccess,
         id: OauthClientId,
     ) -> Result<IssuedOauthClient> {
-        self.store.oauth_client(access, id).await?.scopes.check_grant(access)?;
         let (secret, hash) = issue_client_secret(self.entropy());
         let issue = move |client: &OauthClient| {
             Ok(IssuedOauthClient { client: client.clone(), secret: Some(secret.clone()) })

@@ -29,7 +29,7 @@ impl Service {
         &self,
         access: &PlatformAccess,
         filter: &TenantFilter,
-        page: PageRequest,
+        page: &PageRequest<Tenant>,
     ) -> Result<Page<Tenant>> {
         self.store.list_tenants(access, filter, page).await
     }

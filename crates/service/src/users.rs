@@ -60,7 +60,7 @@ impl Service {
         &self,
         access: &TenantAccess,
         filter: &UserFilter,
-        page: PageRequest,
+        page: &PageRequest<User>,
     ) -> Result<Page<User>> {
         self.store.list_users(access, filter, page).await
     }

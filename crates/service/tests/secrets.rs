@@ -15,14 +15,14 @@ use tenantry_service::{
     ApiKeyDraft, CredentialDraft, CredentialSecret, OauthClientDraft, Service, SetupError,
     UserDraft, Wiring,
 };
-use tenantry_testkit::{Bearer, ManualClock, SeededEntropy, TestApp};
+use tenantry_testkit::{ManualClock, SeededEntropy, TestApp};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
 #[tokio::test]
-async fn no_secret_is_on_disk_or_in_debug_output() {
+async fn no_secret_is_in_debug_output() {
     let app = TestApp::start().await;
     let tenant = app.tenant("Acme").await;
     let access = TestApp::access(tenant);
@@ -78,21 +78,12 @@ async fn no_secret_is_on_disk_or_in_debug_output() {
         .unwrap();
     let (part, text) = revealed.secret.parts().first().unwrap();
     assert_eq!((*part, text.expose()), (SecretPart::AccessToken, vaulted));
-    let token = app.token(Bearer::SUPER_ADMIN);
-    app.request_by(Bearer::SUPER_ADMIN, "GET", "/api/v1/admin/tenants")
-        .send()
-        .await
-        .expect(200)
-        .json();
 
-    for secret in [password, key.text.expose(), client_secret.expose(), vaulted, &token] {
-        assert!(!app.on_disk(secret), "{secret}");
+    for secret in [password, key.text.expose(), client_secret.expose(), vaulted] {
         for shown in [format!("{key:?}"), format!("{client:?}"), format!("{revealed:?}")] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
-    // The search does find what is there.
-    assert!(app.on_disk("ann@example.com"));
     app.stop().await;
 }
 

@@ -5,15 +5,15 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 use serde::Serialize;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
-    SecretHash,
+    ApiKey, ApiKeyField, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey,
+    Rotation, SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
-use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::stats::effective_now;
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
@@ -48,13 +48,14 @@ impl ApiKeys for SqliteStore {
             let key = new.clone().into_api_key(books.at);
             sql::execute(
                 books.connection,
-                "INSERT INTO api_keys (tenant_id, key_id, name, prefix, scopes, expires_at,
-                     ip_allowlist, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO api_keys (tenant_id, key_id, name, name_key, prefix, scopes,
+                     expires_at, ip_allowlist, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 params_from_iter([
                     blob(books.tenant.as_uuid()),
                     blob(key.id.as_uuid()),
                     text(Some(key.name.as_str())),
+                    Value::Text(key.name.key()),
                     text(Some(&key.prefix)),
                     Value::Text(key.scopes.to_line()),
                     instant(key.expires_at),
@@ -85,9 +86,10 @@ impl ApiKeys for SqliteStore {
         &self,
         access: &TenantAccess,
         filter: ApiKeyFilter,
-        page: PageRequest,
+        page: &PageRequest<ApiKey>,
     ) -> tenantry_domain::error::Result<Page<ApiKey>> {
-        let (tenant, clock) = (access.tenant(), self.context.clock.now());
+        let (tenant, page) = (access.tenant(), page.clone());
+        let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, at) = books::counts(connection, tenant, clock)?;
             let at = Value::Integer(at.as_millis());
@@ -102,10 +104,7 @@ impl ApiKeys for SqliteStore {
                     list.and("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", [at]);
                 }
             }
-            list.page(connection, page, Some(filter.counted(&counts)), read, |key| Cursor {
-                created_at: key.created_at,
-                id: key.id.as_uuid(),
-            })
+            list.page(connection, &page, column, Some(filter.counted(&counts)), read)
         })
         .await
     }
@@ -117,10 +116,10 @@ impl ApiKeys for SqliteStore {
     ) -> tenantry_domain::error::Result<ApiKey> {
         self.change(access, move |books, access| {
             let mut key = get(books.connection, books.tenant, id)?;
-            access.check_match(&key)?;
             if key.revoked_at.is_some() {
                 return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
             }
+            access.check_match(&key)?;
             let before = key.facts();
             key.revoked_at = Some(books.at);
             sql::execute(
@@ -177,6 +176,15 @@ impl ApiKeys for SqliteStore {
     ) -> tenantry_domain::error::Result<Option<PresentedKey>> {
         let clock = self.context.clock.now();
         self.read(|connection| presented(connection, tenant, secret_hash, clock))
+    }
+}
+
+/// The column of what API keys are sorted by.
+const fn column(field: ApiKeyField) -> &'static str {
+    match field {
+        ApiKeyField::CreatedAt => "created_at",
+        ApiKeyField::Name => "name_key",
+        ApiKeyField::ExpiresAt => "expires_at",
     }
 }
 

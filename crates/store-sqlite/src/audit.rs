@@ -8,8 +8,7 @@ use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{EntryId, TenantId};
 use tenantry_domain::ledger::{Action, ActorKind, Clear, Entry, Erasable, Hash};
-use tenantry_domain::page::Page;
-use tenantry_store::{AuditLog, EntryFilter, Note};
+use tenantry_store::{AuditLog, Entries, EntryFilter, Note};
 
 use crate::SqliteStore;
 use crate::books::{Deed, head};
@@ -37,7 +36,7 @@ impl AuditLog for SqliteStore {
         filter: &EntryFilter,
         limit: u32,
         offset: u64,
-    ) -> tenantry_domain::error::Result<Page<Entry>> {
+    ) -> tenantry_domain::error::Result<Entries> {
         let (tenant, filter) = (access.tenant(), filter.clone());
         self.read_long(move |connection| {
             let head = head(connection, tenant)?.ok_or(Error::NotFound(Missing::Tenant))?;
@@ -59,7 +58,7 @@ impl AuditLog for SqliteStore {
                 columns!()
             );
             let items = sql::all(connection, &page, params_from_iter(&values), read)?;
-            Ok(Page { items, total, next: None })
+            Ok(Entries { items, total })
         })
         .await
     }

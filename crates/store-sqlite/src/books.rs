@@ -9,7 +9,7 @@ use tenantry_domain::clock::{Clock, MonotonicClock, Timestamp};
 use tenantry_domain::counts::{Change, Counts, ExpiringKind, Expiry};
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Missing};
-use tenantry_domain::id::TenantId;
+use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorInfo, ActorKind, Entry, Erasable, Event, Hash, Head};
 use tenantry_domain::stats::effective_now;
 
@@ -79,6 +79,8 @@ pub(crate) struct Books<'a> {
     pub(crate) tenant: TenantId,
     /// The instant of the change: not before anything that has happened to the tenant.
     pub(crate) at: Timestamp,
+    /// Whom the answer to the change tells of, if it tells of a person.
+    pub(crate) person: Option<UserId>,
     context: &'a Context,
     head: Head,
 }
@@ -96,7 +98,7 @@ impl<'a> Books<'a> {
         let heartbeat = usage::heartbeat(connection, tenant)?;
         let at = effective_now(context.clock.now(), &head, heartbeat);
         context.begin_change(tenant);
-        Ok(Self { connection, tenant, at, context, head })
+        Ok(Self { connection, tenant, at, person: None, context, head })
     }
 
     /// Opens the books of a tenant that is being made.
@@ -107,7 +109,7 @@ impl<'a> Books<'a> {
     ) -> Result<Self> {
         let at = context.clock.now();
         context.begin_change(tenant);
-        let books = Self { connection, tenant, at, context, head: Head::EMPTY };
+        let books = Self { connection, tenant, at, person: None, context, head: Head::EMPTY };
         let sql = concat!(
             "INSERT INTO ledger_heads (tenant_id, seq, hash, at, last_activity_at, ",
             count_columns!(),

@@ -5,16 +5,16 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::counts::Change;
 use tenantry_domain::credential::{
-    AuthType, Credential, CredentialFilter, CredentialPatch, CredentialStatus, IntegrationId,
-    NewCredential, Sealed,
+    AuthType, Credential, CredentialField, CredentialFilter, CredentialPatch, CredentialStatus,
+    IntegrationId, NewCredential, Sealed,
 };
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{CredentialId, TenantId};
 use tenantry_domain::ledger::Action;
-use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
-use tenantry_store::Credentials;
+use tenantry_store::{Credentials, Opening};
 
 use crate::SqliteStore;
 use crate::books::{self, Books, Deed};
@@ -45,10 +45,11 @@ impl Credentials for SqliteStore {
             let credential = new.clone().into_credential(books.at);
             sql::execute(
                 books.connection,
-                "INSERT INTO credentials (tenant_id, credential_id, credential_name, description,
-                     scopes, token_endpoint, authorization_endpoint, metadata, expires_at,
-                     updated_at, integration_id, auth_type, created_at, secret)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                "INSERT INTO credentials (tenant_id, credential_id, credential_name,
+                     credential_name_key, description, scopes, token_endpoint,
+                     authorization_endpoint, metadata, expires_at, updated_at, integration_id,
+                     auth_type, created_at, secret)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
                 params_from_iter(values(books.tenant, &credential)?.into_iter().chain([
                     text(Some(credential.integration_id.as_str())),
                     text(Some(credential.auth_type.as_str())),
@@ -80,9 +81,9 @@ impl Credentials for SqliteStore {
         &self,
         access: &TenantAccess,
         filter: &CredentialFilter,
-        page: PageRequest,
+        page: &PageRequest<Credential>,
     ) -> tenantry_domain::error::Result<Page<Credential>> {
-        let (tenant, filter) = (access.tenant(), filter.clone());
+        let (tenant, filter, page) = (access.tenant(), filter.clone(), page.clone());
         let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, at) = books::counts(connection, tenant, clock)?;
@@ -98,10 +99,7 @@ impl Credentials for SqliteStore {
             if let Some(integration) = &filter.integration_id {
                 list.and("integration_id = ?", [text(Some(integration.as_str()))]);
             }
-            list.page(connection, page, filter.counted(&counts), read, |credential| Cursor {
-                created_at: credential.created_at,
-                id: credential.id.as_uuid(),
-            })
+            list.page(connection, &page, column, filter.counted(&counts), read)
         })
         .await
     }
@@ -116,8 +114,8 @@ impl Credentials for SqliteStore {
         let integration = integration.clone();
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, &integration, id)?;
-            access.check_match(&before)?;
             let after = patch.clone().apply(&before, books.at)?;
+            access.check_match(&before)?;
             let mut details = difference(&json(&before)?, &json(&after)?);
             if let Some(Sealed(secret)) = &patch.secret {
                 sql::execute(
@@ -134,9 +132,10 @@ impl Credentials for SqliteStore {
             }
             sql::execute(
                 books.connection,
-                "UPDATE credentials SET credential_name = ?3, description = ?4, scopes = ?5,
-                     token_endpoint = ?6, authorization_endpoint = ?7, metadata = ?8,
-                     expires_at = ?9, updated_at = ?10
+                "UPDATE credentials SET credential_name = ?3, credential_name_key = ?4,
+                     description = ?5, scopes = ?6, token_endpoint = ?7,
+                     authorization_endpoint = ?8, metadata = ?9, expires_at = ?10,
+                     updated_at = ?11
                  WHERE tenant_id = ?1 AND credential_id = ?2",
                 params_from_iter(values(books.tenant, &after)?),
             )?;
@@ -176,7 +175,8 @@ impl Credentials for SqliteStore {
         access: &TenantAccess,
         integration: &IntegrationId,
         id: CredentialId,
-    ) -> tenantry_domain::error::Result<(Credential, Sealed)> {
+        open: Opening,
+    ) -> tenantry_domain::error::Result<Credential> {
         let integration = integration.clone();
         self.change(access, move |books, access| {
             let credential = get(books.connection, books.tenant, &integration, id)?;
@@ -186,11 +186,22 @@ impl Credentials for SqliteStore {
                 params![tenant_id(books.tenant), Id(id.as_uuid())],
                 |row| row.get(0).map(Sealed),
             )?;
+            open(&credential, &secret)?;
             let details = serde_json::json!({"credentialName": credential.credential_name});
             post(books, access, Action::CredentialRevealed, &credential, Change::None, details)?;
-            Ok((credential, secret))
+            Ok(credential)
         })
         .await
+    }
+}
+
+/// The column of what credentials are sorted by.
+const fn column(field: CredentialField) -> &'static str {
+    match field {
+        CredentialField::CreatedAt => "created_at",
+        CredentialField::UpdatedAt => "updated_at",
+        CredentialField::CredentialName => "credential_name_key",
+        CredentialField::ExpiresAt => "expires_at",
     }
 }
 
@@ -228,11 +239,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
 }
 
 /// The key, and the columns that can be changed.
-fn values(tenant: TenantId, credential: &Credential) -> Result<[Value; 10]> {
+fn values(tenant: TenantId, credential: &Credential) -> Result<[Value; 11]> {
     Ok([
         blob(tenant.as_uuid()),
         blob(credential.id.as_uuid()),
         text(Some(credential.credential_name.as_str())),
+        Value::Text(credential.credential_name.key()),
         text(credential.description.as_deref()),
         json_text(&credential.scopes)?,
         text(credential.token_endpoint.as_deref()),

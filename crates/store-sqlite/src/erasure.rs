@@ -6,10 +6,11 @@ use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::Action;
-use tenantry_domain::user::{Erased, User, Warned};
+use tenantry_domain::user::{Erased, User, UserRoles, Warned};
 
 use crate::books::{Books, Deed};
 use crate::error::Result;
+use crate::marks;
 use crate::sql::{self, Number, tenant_id};
 use crate::users;
 use crate::writer::Outcome;
@@ -40,9 +41,13 @@ impl Erasure {
     ) -> Result<Outcome<Warned<Erased>>> {
         let (connection, tenant, id) = (books.connection, books.tenant, self.user);
         let user = users::find(connection, tenant, id)?;
-        user.as_ref().map_or(Ok(()), |user| access.check_match(user))?;
-        if user.is_none() && !is_known(connection, tenant, id, access)? {
-            return Err(Error::NotFound(Missing::User).into());
+        // Of who is gone nobody knows any more what they were.
+        let roles = user.as_ref().map_or(UserRoles::ALL, |user| user.roles);
+        roles.check_grant(access)?;
+        match &user {
+            Some(user) => access.check_match(user)?,
+            None if is_known(connection, tenant, id, access)? => access.check_no_match()?,
+            None => return Err(Error::NotFound(Missing::User).into()),
         }
         let entries = entries_after(connection, tenant, id, self.through)?;
         for seq in &entries {
@@ -64,6 +69,7 @@ impl Erasure {
         user: Option<&User>,
     ) -> Result<Vec<tenantry_domain::user::Warning>> {
         let (connection, tenant, id) = (books.connection, books.tenant, self.user);
+        marks::erase_answers(connection, tenant, id)?;
         if user.is_none() && self.erased == 0 {
             return Ok(Vec::new());
         }

@@ -191,7 +191,8 @@ impl SqliteStore {
             // What the bearer was told it may do can have been taken back while it waited.
             statistician::confirm(connection, &bearer)?;
             let outcome = marks::once(connection, &context, bearer.idempotency(), || {
-                change(&mut books, &bearer)
+                let outcome = change(&mut books, &bearer)?;
+                Ok((outcome, books.person))
             })?;
             books.close()?;
             if let (Outcome::Done(_), Some(call)) = (&outcome, bearer.call()) {

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
-use tenantry_domain::error::Error;
+use tenantry_domain::error::{Error, Missing};
+use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::idempotency::{Idempotency, Mark, RETENTION_MS};
 use tenantry_domain::ledger::Hash;
 use tenantry_store::Marks;
@@ -12,7 +13,7 @@ use tenantry_store::Marks;
 use crate::SqliteStore;
 use crate::books::Context;
 use crate::error::Result;
-use crate::sql::{self, At, Fixed, tenant_id};
+use crate::sql::{self, At, Fixed, Id, tenant_id};
 use crate::tenants::status;
 use crate::writer::{Durability, Outcome};
 
@@ -45,21 +46,32 @@ impl Marks for SqliteStore {
 }
 
 /// Makes a change, or the next part of it, unless it was made before; once it is made, leaves its
-/// mark if it has one.
+/// mark if it has one. Beside what came of it `change` answers whom that tells of, if it is a person.
 pub(crate) fn once<T: 'static>(
     connection: &Connection,
     context: &Context,
     idempotency: Option<&Idempotency>,
-    change: impl FnOnce() -> Result<Outcome<T>>,
+    change: impl FnOnce() -> Result<(Outcome<T>, Option<UserId>)>,
 ) -> Result<Outcome<T>> {
-    let Some(idempotency) = idempotency else { return change() };
+    let Some(idempotency) = idempotency else { return change().map(|(outcome, _)| outcome) };
     let (mark, now) = (idempotency.mark(), context.clock.now());
     require_new(connection, mark, now)?;
-    let outcome = change()?;
+    let (outcome, person) = change()?;
     if let Outcome::Done(value) = &outcome {
-        keep(connection, mark, &idempotency.record(value)?, now)?;
+        keep(connection, mark, &idempotency.record(value)?, person, now)?;
     }
     Ok(outcome)
+}
+
+/// Empties every answer that tells of a person. The marks stay: what took effect once does not take
+/// effect again.
+pub(crate) fn erase_answers(connection: &Connection, tenant: TenantId, user: UserId) -> Result<()> {
+    sql::execute(
+        connection,
+        "UPDATE idempotency_marks SET answer = x'' WHERE tenant_id = ?1 AND user_id = ?2",
+        params![tenant_id(tenant), Id(user.as_uuid())],
+    )
+    .map(drop)
 }
 
 fn require_new(connection: &Connection, mark: &Mark, now: Timestamp) -> Result<()> {
@@ -72,23 +84,34 @@ fn require_new(connection: &Connection, mark: &Mark, now: Timestamp) -> Result<(
     )?;
     match found {
         None => Ok(()),
+        Some((request, Sealed(answer))) if request == mark.request && answer.is_empty() => {
+            Err(Error::NotFound(Missing::User).into())
+        }
         Some((request, answer)) if request == mark.request => Err(Error::Repeated(answer).into()),
         Some(_) => Err(Error::IdempotencyKeyReused.into()),
     }
 }
 
 /// Keeps a mark, in place of one that has had its time.
-fn keep(connection: &Connection, mark: &Mark, answer: &Sealed, now: Timestamp) -> Result<()> {
+fn keep(
+    connection: &Connection,
+    mark: &Mark,
+    answer: &Sealed,
+    person: Option<UserId>,
+    now: Timestamp,
+) -> Result<()> {
     sql::execute(
         connection,
-        "INSERT OR REPLACE INTO idempotency_marks (tenant_id, mark_id, request, answer, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO idempotency_marks (tenant_id, mark_id, request, answer, expires_at,
+             user_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             tenant_id(mark.tenant),
             mark.id.0,
             mark.request.0,
             answer.0,
-            At(now.plus_millis(RETENTION_MS))
+            At(now.plus_millis(RETENTION_MS)),
+            person.map(|user| Id(user.as_uuid()))
         ],
     )?;
     Ok(())

@@ -1,9 +1,11 @@
 //! Numbered migrations, each applied once and in order, with a checksum that tells when history
 //! was changed.
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 use tenantry_domain::ledger::Hash;
+use tenantry_domain::text::fold;
 
 use crate::books::Context;
 use crate::error::{Fault, OpenError, Result};
@@ -18,13 +20,13 @@ struct Migration {
 /// The migrations of one file.
 pub(crate) struct History {
     migrations: &'static [Migration],
-    /// What is done beside the first one.
-    begin: fn(&Connection, &Context) -> Result<()>,
+    /// What must be there once the file is at the newest version.
+    finish: fn(&Connection, &Context) -> Result<()>,
 }
 
 /// The database's.
 pub(crate) const DATABASE: History =
-    History { migrations: MIGRATIONS, begin: tenants::create_platform };
+    History { migrations: MIGRATIONS, finish: tenants::create_platform };
 
 /// Those of the book of calls.
 pub(crate) const CALLS: History = History {
@@ -33,7 +35,7 @@ pub(crate) const CALLS: History = History {
         name: "calls",
         sql: include_str!("../migrations/calls/0001_initial.sql"),
     }],
-    begin: |_, _| Ok(()),
+    finish: |_, _| Ok(()),
 };
 
 const MIGRATIONS: &[Migration] = &[
@@ -55,8 +57,18 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 5,
+        name: "sort_keys",
+        sql: include_str!("../migrations/0005_sort_keys.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "marks_of_people",
+        sql: include_str!("../migrations/0006_marks_of_people.sql"),
+    },
+    Migration {
+        version: 7,
         name: "outside_changes",
-        sql: include_str!("../migrations/0005_outside_changes.sql"),
+        sql: include_str!("../migrations/0007_outside_changes.sql"),
     },
 ];
 
@@ -83,15 +95,19 @@ pub(crate) fn migrate(
     context: &Context,
     history: &History,
 ) -> std::result::Result<Vec<String>, OpenError> {
-    let applied = check(connection, path, history)?;
-    let unapplied = history.migrations.iter().filter(|migration| migration.version > applied);
-    unapplied
-        .map(|migration| {
-            apply(connection, migration, context, history)
-                .map_err(|fault| fault.while_opening(path))?;
+    let before = check(connection, path, history)?;
+    let unapplied = history.migrations.iter().filter(|migration| migration.version > before);
+    let result: Result<Vec<_>> = (|| {
+        add_folded(connection)?;
+        let applied = unapplied.map(|migration| {
+            apply(connection, migration, context)?;
             Ok(format!("{:04}_{}", migration.version, migration.name))
-        })
-        .collect()
+        });
+        let applied = applied.collect::<Result<_>>()?;
+        transaction(connection, || (history.finish)(connection, context))?;
+        Ok(applied)
+    })();
+    result.map_err(|fault| fault.while_opening(path))
 }
 
 /// Refuses a database that is not at the newest version.
@@ -162,14 +178,8 @@ fn applied(connection: &Connection, history: &History) -> Result<Vec<(u32, Strin
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn apply(
-    connection: &Connection,
-    migration: &Migration,
-    context: &Context,
-    history: &History,
-) -> Result<()> {
-    connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
-    let result: Result<()> = (|| {
+fn apply(connection: &Connection, migration: &Migration, context: &Context) -> Result<()> {
+    transaction(connection, || {
         if migration.version == 1 {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             connection.execute_batch(
@@ -189,14 +199,25 @@ fn apply(
                 context.clock.now().as_millis()
             ],
         )?;
-        if migration.version == 1 {
-            (history.begin)(connection, context)?;
-        }
         Ok(())
-    })();
-    let result = result.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    })
+}
+
+/// Does something as a whole or not at all.
+fn transaction(connection: &Connection, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
+    let result = work().and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     if result.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
     result
+}
+
+/// [`fold`] for migrations.
+fn add_folded(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("folded", 1, flags, |context| {
+        let text: Option<String> = context.get(0)?;
+        Ok(text.as_deref().map(fold))
+    })
 }

@@ -9,10 +9,10 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{OauthClientId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
-    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
-    OauthClientPatch,
+    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientField,
+    OauthClientFilter, OauthClientPatch,
 };
-use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
 use tenantry_store::OauthClients;
@@ -45,10 +45,10 @@ impl OauthClients for SqliteStore {
             let secret = secret_hash.map_or(Value::Null, |hash| Value::Blob(hash.0.to_vec()));
             sql::execute(
                 books.connection,
-                "INSERT INTO oauth_clients (tenant_id, oauth_client_id, name, redirect_uris,
-                     grant_types, scopes, allowed_origins, ip_allowlist, status, client_id,
-                     client_type, created_at, secret_hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                "INSERT INTO oauth_clients (tenant_id, oauth_client_id, name, name_key,
+                     redirect_uris, grant_types, scopes, allowed_origins, ip_allowlist, status,
+                     client_id, client_type, created_at, secret_hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
                 params_from_iter(values(books.tenant, &client)?.into_iter().chain([
                     text(Some(&client.client_id)),
                     text(Some(client.client_type.as_str())),
@@ -78,19 +78,17 @@ impl OauthClients for SqliteStore {
         &self,
         access: &TenantAccess,
         filter: OauthClientFilter,
-        page: PageRequest,
+        page: &PageRequest<OauthClient>,
     ) -> tenantry_domain::error::Result<Page<OauthClient>> {
-        let (tenant, clock) = (access.tenant(), self.context.clock.now());
+        let (tenant, page) = (access.tenant(), page.clone());
+        let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, _) = books::counts(connection, tenant, clock)?;
             let mut list = List::of_tenant("oauth_clients", "oauth_client_id", columns!(), tenant);
             if let Some(status) = filter.status {
                 list.and("status = ?", [text(Some(status.as_str()))]);
             }
-            list.page(connection, page, Some(filter.counted(&counts)), read, |client| Cursor {
-                created_at: client.created_at,
-                id: client.id.as_uuid(),
-            })
+            list.page(connection, &page, column, Some(filter.counted(&counts)), read)
         })
         .await
     }
@@ -103,13 +101,16 @@ impl OauthClients for SqliteStore {
     ) -> tenantry_domain::error::Result<OauthClient> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
-            access.check_match(&before)?;
+            before.scopes.check_grant(access)?;
             let after = patch.clone().apply(&before)?;
+            after.scopes.check_grant(access)?;
+            access.check_match(&before)?;
             if after != before {
                 sql::execute(
                     books.connection,
-                    "UPDATE oauth_clients SET name = ?3, redirect_uris = ?4, grant_types = ?5,
-                         scopes = ?6, allowed_origins = ?7, ip_allowlist = ?8, status = ?9
+                    "UPDATE oauth_clients SET name = ?3, name_key = ?4, redirect_uris = ?5,
+                         grant_types = ?6, scopes = ?7, allowed_origins = ?8, ip_allowlist = ?9,
+                         status = ?10
                      WHERE tenant_id = ?1 AND oauth_client_id = ?2",
                     params_from_iter(values(books.tenant, &after)?),
                 )?;
@@ -133,6 +134,7 @@ impl OauthClients for SqliteStore {
     ) -> tenantry_domain::error::Result<OauthClient> {
         self.change(access, move |books, access| {
             let client = get(books.connection, books.tenant, id)?;
+            client.scopes.check_grant(access)?;
             if client.client_type == ClientType::Public {
                 return Err(Error::Conflict(Conflict::PublicClient).into());
             }
@@ -171,6 +173,14 @@ impl OauthClients for SqliteStore {
     }
 }
 
+/// The column of what OAuth clients are sorted by.
+const fn column(field: OauthClientField) -> &'static str {
+    match field {
+        OauthClientField::CreatedAt => "created_at",
+        OauthClientField::Name => "name_key",
+    }
+}
+
 fn get(connection: &Connection, tenant: TenantId, id: OauthClientId) -> Result<OauthClient> {
     let sql = concat!(
         "SELECT ",
@@ -201,12 +211,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OauthClient> {
 }
 
 /// The key, and the columns that can be changed.
-fn values(tenant: TenantId, client: &OauthClient) -> Result<[Value; 9]> {
+fn values(tenant: TenantId, client: &OauthClient) -> Result<[Value; 10]> {
     let grants: Vec<_> = client.grant_types.iter().map(|grant| grant.as_str()).collect();
     Ok([
         blob(tenant.as_uuid()),
         blob(client.id.as_uuid()),
         text(Some(client.name.as_str())),
+        Value::Text(client.name.key()),
         json_text(&client.redirect_uris)?,
         Value::Text(grants.join(" ")),
         Value::Text(client.scopes.to_line()),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
-use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, Guarded, TenantAccess};
+use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, TenantAccess};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::Error;
+use tenantry_domain::guarded::Guarded;
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::stats::Statistics;
 use tenantry_store::Statistician;

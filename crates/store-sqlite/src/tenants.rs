@@ -7,10 +7,11 @@ use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::{Action, ActorKind};
-use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::tenant::{
-    Governance, NewTenant, Subscription, TAKEN, Tenant, TenantFilter, TenantPatch, TenantStatus,
+    Governance, NewTenant, Subscription, TAKEN, Tenant, TenantField, TenantFilter, TenantPatch,
+    TenantStatus,
 };
 use tenantry_domain::text::Name;
 use tenantry_domain::usage::Bytes;
@@ -19,7 +20,7 @@ use tenantry_store::Tenants;
 use crate::SqliteStore;
 use crate::books::{Books, Context, Deed};
 use crate::error::Result;
-use crate::list::{List, search_key};
+use crate::list::List;
 use crate::marks::once;
 use crate::purge;
 use crate::sql::{
@@ -52,7 +53,8 @@ impl Tenants for SqliteStore {
         let work = move |connection: &Connection| {
             confirm(connection, &access)?;
             once(connection, &context, access.idempotency(), || {
-                create(connection, &context, &access, new.clone()).map(Outcome::Done)
+                let tenant = create(connection, &context, &access, new.clone())?;
+                Ok((Outcome::Done(tenant), None))
             })
         };
         self.write(Durability::Flushed, work).await
@@ -66,9 +68,9 @@ impl Tenants for SqliteStore {
         &self,
         _access: &PlatformAccess,
         filter: &TenantFilter,
-        page: PageRequest,
+        page: &PageRequest<Tenant>,
     ) -> tenantry_domain::error::Result<Page<Tenant>> {
-        let filter = filter.clone();
+        let (filter, page) = (filter.clone(), page.clone());
         self.read_long(move |connection| {
             let mut list = List::of_all("tenants", "tenant_id", columns!());
             match filter.status {
@@ -76,12 +78,9 @@ impl Tenants for SqliteStore {
                 None => list.and("status <> 'deleted'", []),
             }
             if let Some(q) = &filter.q {
-                list.and_contains(q);
+                list.and_contains(["name_key", "display_name_key"], q);
             }
-            list.page(connection, page, None, read, |tenant| Cursor {
-                created_at: tenant.created_at,
-                id: tenant.id.as_uuid(),
-            })
+            list.page(connection, &page, column, None, read)
         })
         .await
     }
@@ -93,8 +92,8 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant)?;
-            access.check_match(&before)?;
             let after = patch.clone().apply(&before, books.at)?;
+            access.check_match(&before)?;
             if after != before {
                 store(books.connection, &after)?;
                 let details = difference(&json(&before)?, &json(&after)?);
@@ -150,8 +149,20 @@ impl Tenants for SqliteStore {
     }
 }
 
-/// Makes the platform's own tenant, in the first migration.
+/// The column of what tenants are sorted by.
+const fn column(field: TenantField) -> &'static str {
+    match field {
+        TenantField::CreatedAt => "created_at",
+        TenantField::UpdatedAt => "updated_at",
+        TenantField::Name => "name_key",
+    }
+}
+
+/// Makes the platform's own tenant, unless it is there.
 pub(crate) fn create_platform(connection: &Connection, context: &Context) -> Result<()> {
+    if status(connection, TenantId::PLATFORM)?.is_some() {
+        return Ok(());
+    }
     let access = PlatformAccess::local(ActorKind::System, "migration").tenant(TenantId::PLATFORM);
     let name = Name::parse("Platform").map_err(Error::internal)?;
     let new = NewTenant {
@@ -241,10 +252,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Tenant> {
 fn insert(connection: &Connection, tenant: &Tenant) -> Result<()> {
     sql::execute(
         connection,
-        "INSERT INTO tenants (tenant_id, name, display_name, search_key, server_url, realm_name,
-             status, settings, plan, users_limit, subscription_expires_at, storage_quota,
-             updated_at, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "INSERT INTO tenants (tenant_id, name, name_key, display_name, display_name_key,
+             server_url, realm_name, status, settings, plan, users_limit,
+             subscription_expires_at, storage_quota, updated_at, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params_from_iter(
             values(tenant)?.into_iter().chain([Value::Integer(tenant.created_at.as_millis())]),
         ),
@@ -255,9 +266,10 @@ fn insert(connection: &Connection, tenant: &Tenant) -> Result<()> {
 fn store(connection: &Connection, tenant: &Tenant) -> Result<()> {
     sql::execute(
         connection,
-        "UPDATE tenants SET name = ?2, display_name = ?3, search_key = ?4, server_url = ?5,
-             realm_name = ?6, status = ?7, settings = ?8, plan = ?9, users_limit = ?10,
-             subscription_expires_at = ?11, storage_quota = ?12, updated_at = ?13
+        "UPDATE tenants SET name = ?2, name_key = ?3, display_name = ?4, display_name_key = ?5,
+             server_url = ?6, realm_name = ?7, status = ?8, settings = ?9, plan = ?10,
+             users_limit = ?11, subscription_expires_at = ?12, storage_quota = ?13,
+             updated_at = ?14
          WHERE tenant_id = ?1",
         params_from_iter(values(tenant)?),
     )?;
@@ -265,13 +277,14 @@ fn store(connection: &Connection, tenant: &Tenant) -> Result<()> {
 }
 
 /// The key, and the columns that can be changed.
-fn values(tenant: &Tenant) -> Result<[Value; 13]> {
-    let display = tenant.display_name.as_ref().map(Name::as_str);
+fn values(tenant: &Tenant) -> Result<[Value; 14]> {
+    let display = tenant.display_name.as_ref();
     Ok([
         blob(tenant.id.as_uuid()),
         text(Some(tenant.name.as_str())),
-        text(display),
-        Value::Text(search_key([tenant.name.as_str()].into_iter().chain(display))),
+        Value::Text(tenant.name.key()),
+        text(display.map(Name::as_str)),
+        text(display.map(Name::key).as_deref()),
         text(tenant.server_url.as_deref()),
         text(tenant.realm_name.as_deref()),
         text(Some(tenant.status.as_str())),

@@ -7,12 +7,12 @@ use tenantry_domain::counts::{Change, UserFacts};
 use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::Action;
-use tenantry_domain::page::{Cursor, Page, PageRequest};
+use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    Collision, Erased, ExternalId, Identity, NewUser, PasswordHash, User, UserFilter, UserPatch,
-    UserRole, UserRoles, UserStatus, UserStatusFilter, Warned, Warning,
+    Collision, Erased, ExternalId, Identity, NewUser, PasswordHash, User, UserField, UserFilter,
+    UserPatch, UserRole, UserRoles, UserStatus, UserStatusFilter, Warned, Warning,
 };
 use tenantry_store::Users;
 
@@ -21,7 +21,7 @@ use crate::books::{Books, Deed, counts};
 use crate::erasure::Erasure;
 use crate::error::Result;
 use crate::imports;
-use crate::list::{List, search_key};
+use crate::list::List;
 use crate::sql::{self, At, Id, Value, Word, blob, json, tenant_id, text};
 use crate::tenants::require;
 
@@ -47,6 +47,7 @@ impl Users for SqliteStore {
             insert(books, &user, password_hash.as_ref(), Existing::IsAFault)?;
             let change = Change::User { before: None, after: Some(user.facts()) };
             books.post(access, deed(Action::UserCreated, &user, change, json(&user)?))?;
+            books.person = Some(user.id);
             Ok(user)
         })
         .await
@@ -67,9 +68,9 @@ impl Users for SqliteStore {
         &self,
         access: &TenantAccess,
         filter: &UserFilter,
-        page: PageRequest,
+        page: &PageRequest<User>,
     ) -> tenantry_domain::error::Result<Page<User>> {
-        let (tenant, filter) = (access.tenant(), filter.clone());
+        let (tenant, filter, page) = (access.tenant(), filter.clone(), page.clone());
         let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, _) = counts(connection, tenant, clock)?;
@@ -87,12 +88,9 @@ impl Users for SqliteStore {
                 Some(UserRole::Member) => list.and("member = 1", []),
             }
             if let Some(q) = &filter.q {
-                list.and_contains(q);
+                list.and_contains(["email_key", "name_key"], q);
             }
-            list.page(connection, page, filter.counted(&counts), read, |user| Cursor {
-                created_at: user.created_at,
-                id: user.id.as_uuid(),
-            })
+            list.page(connection, &page, column, filter.counted(&counts), read)
         })
         .await
     }
@@ -105,12 +103,12 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
-            access.check_match(&before)?;
             before.roles.check_grant(access)?;
             let after = patch.clone().apply(&before, books.at)?;
+            after.roles.check_grant(access)?;
+            require_unique(books, &after)?;
+            access.check_match(&before)?;
             if after != before {
-                after.roles.check_grant(access)?;
-                require_unique(books, &after)?;
                 store(books, &after)?;
                 let change =
                     Change::User { before: Some(before.facts()), after: Some(after.facts()) };
@@ -130,8 +128,8 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let user = get(books.connection, books.tenant, id)?;
-            access.check_match(&user)?;
             user.roles.check_grant(access)?;
+            access.check_match(&user)?;
             remove(books.connection, books.tenant, id)?;
             let change = Change::User { before: Some(user.facts()), after: None };
             books.post(access, deed(Action::UserDeleted, &user, change, json(&user)?))?;
@@ -169,6 +167,16 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<Erased>> {
         let mut erasure = Erasure::of(id);
         self.change_in_parts(access, move |books, access| erasure.go_on(books, access)).await
+    }
+}
+
+/// The column of what users are sorted by.
+const fn column(field: UserField) -> &'static str {
+    match field {
+        UserField::CreatedAt => "created_at",
+        UserField::UpdatedAt => "updated_at",
+        UserField::Name => "name_key",
+        UserField::Email => "email_key",
     }
 }
 
@@ -269,7 +277,7 @@ pub(crate) fn insert(
 ) -> Result<bool> {
     macro_rules! insert {
         () => {
-            "INSERT INTO users (tenant_id, user_id, email, email_key, name, search_key, status,
+            "INSERT INTO users (tenant_id, user_id, email, email_key, name, name_key, status,
                  tenant_admin, member, external_realm, external_subject, updated_at, created_at,
                  password_hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
@@ -292,7 +300,7 @@ pub(crate) fn insert(
 fn store(books: &Books<'_>, user: &User) -> Result<()> {
     sql::execute(
         books.connection,
-        "UPDATE users SET email = ?3, email_key = ?4, name = ?5, search_key = ?6, status = ?7,
+        "UPDATE users SET email = ?3, email_key = ?4, name = ?5, name_key = ?6, status = ?7,
              tenant_admin = ?8, member = ?9, external_realm = ?10, external_subject = ?11,
              updated_at = ?12
          WHERE tenant_id = ?1 AND user_id = ?2",
@@ -303,15 +311,15 @@ fn store(books: &Books<'_>, user: &User) -> Result<()> {
 
 /// The key, and the columns that can be changed.
 fn values(books: &Books<'_>, user: &User) -> [Value; 12] {
-    let name = user.name.as_ref().map(Name::as_str);
+    let name = user.name.as_ref();
     let external = user.external_id.as_ref();
     [
         blob(books.tenant.as_uuid()),
         blob(user.id.as_uuid()),
         text(Some(user.email.as_str())),
         Value::Text(user.email.key()),
-        text(name),
-        Value::Text(search_key([user.email.as_str()].into_iter().chain(name))),
+        text(name.map(Name::as_str)),
+        text(name.map(Name::key).as_deref()),
         text(Some(user.status.as_str())),
         user.roles.tenant_admin.into(),
         user.roles.member.into(),

@@ -5,8 +5,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tenantry_store::Installation as _;
-use tenantry_store::conformance::{ManualClock, SeededEntropy};
+use tenantry_domain::api_key::{ApiKeyField, ApiKeyFilter};
+use tenantry_domain::credential::{CredentialField, CredentialFilter};
+use tenantry_domain::id::TenantId;
+use tenantry_domain::oauth_client::{OauthClientField, OauthClientFilter};
+use tenantry_domain::page::{PageRequest, PageStart};
+use tenantry_domain::sort::{Listed, Sort};
+use tenantry_domain::tenant::TenantFilter;
+use tenantry_domain::text::Name;
+use tenantry_domain::user::{UserField, UserFilter};
+use tenantry_store::conformance::builders::{self, all, platform, system};
+use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
+use tenantry_store::{Installation as _, Recounts as _, Tenants as _};
 use tenantry_store_sqlite::{OpenError, SqliteStore};
 
 fn serve(directory: &Path) -> Result<SqliteStore, OpenError> {
@@ -49,7 +59,16 @@ fn migrations_are_applied_once() {
     };
     assert_eq!(
         migrate(),
-        ["0001_initial", "0002_api_key_rotation", "0003_erasure_and_purge", "0004_idempotency"]
+        [
+            "0001_initial",
+            "0002_api_key_rotation",
+            "0003_erasure_and_purge",
+            "0004_idempotency",
+            "0005_sort_keys",
+            "0006_marks_of_people",
+            "0007_outside_changes",
+            "0001_calls",
+        ]
     );
     assert!(migrate().is_empty());
 }
@@ -75,6 +94,96 @@ fn keys_that_were_there_keep_their_secrets() {
     };
     assert_eq!(find("x'aa'"), ("tnt_1".to_owned(), None));
     assert_eq!(find("x'bb'"), ("tnt_2".to_owned(), None));
+}
+
+/// Names from before there were keys to sort by have one after the migration.
+#[tokio::test]
+async fn names_that_were_there_are_sorted_and_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = || {
+        let (clock, entropy) = Default::default();
+        let store = Arc::new(serve(directory.path()).unwrap());
+        Fixture::new(store, clock, entropy, ())
+    };
+    let f = fixture();
+    let tenant = f.tenant("ÄRZTE").await;
+    for (place, name) in ["ß", "ÆRØ", "ann"].into_iter().enumerate() {
+        let mut new = f.new_user(&format!("{place}@example.com"));
+        new.name = Some(builders::name(name));
+        f.store.create_user(&system(tenant), new).await.unwrap();
+        let mut new = f.new_api_key(None);
+        new.name = builders::name(name);
+        f.store.create_api_key(&system(tenant), new).await.unwrap();
+        let mut new = f.new_oauth_client();
+        new.name = builders::name(name);
+        f.store.create_oauth_client(&system(tenant), new).await.unwrap();
+        let mut new = f.new_credential(None);
+        new.credential_name = builders::name(name);
+        f.store.create_credential(&system(tenant), new).await.unwrap();
+    }
+    f.user(tenant, "nameless@example.com").await;
+    drop(f);
+    tamper(
+        directory.path(),
+        "ALTER TABLE tenants DROP COLUMN name_key;
+         ALTER TABLE tenants DROP COLUMN display_name_key;
+         ALTER TABLE tenants ADD COLUMN search_key TEXT NOT NULL DEFAULT '';
+         ALTER TABLE users DROP COLUMN name_key;
+         ALTER TABLE users ADD COLUMN search_key TEXT NOT NULL DEFAULT '';
+         ALTER TABLE api_keys DROP COLUMN name_key;
+         ALTER TABLE oauth_clients DROP COLUMN name_key;
+         ALTER TABLE credentials DROP COLUMN credential_name_key;
+         DROP INDEX idempotency_marks_by_user;
+         ALTER TABLE idempotency_marks DROP COLUMN user_id;
+         ALTER TABLE installation DROP COLUMN outside_changes;
+         DELETE FROM schema_migrations WHERE version >= 5",
+    );
+
+    let f = fixture();
+    let access = system(tenant);
+    let filter = TenantFilter { q: Some("äRz".to_owned()), ..TenantFilter::default() };
+    let found = f.store.list_tenants(&platform(), &filter, &all()).await.unwrap();
+    assert_eq!(found.items.iter().map(|it| it.id).collect::<Vec<_>>(), [tenant]);
+    let page = by(UserField::Name);
+    let users = f.store.list_users(&access, &UserFilter::default(), &page).await.unwrap().items;
+    let names: Vec<_> = users.iter().map(|it| it.name.as_ref().map(Name::as_str)).collect();
+    assert_eq!(names, [Some("ann"), Some("ß"), Some("ÆRØ"), None]);
+    let page = by(ApiKeyField::Name);
+    let keys = f.store.list_api_keys(&access, ApiKeyFilter::default(), &page).await.unwrap();
+    let page = by(OauthClientField::Name);
+    let filter = OauthClientFilter::default();
+    let clients = f.store.list_oauth_clients(&access, filter, &page).await.unwrap();
+    let page = by(CredentialField::CredentialName);
+    let filter = CredentialFilter::default();
+    let credentials = f.store.list_credentials(&access, &filter, &page).await.unwrap();
+    for names in [
+        keys.items.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
+        clients.items.iter().map(|it| it.name.as_str()).collect(),
+        credentials.items.iter().map(|it| it.credential_name.as_str()).collect(),
+    ] {
+        assert_eq!(names, ["ann", "ß", "ÆRØ"]);
+    }
+    assert_exact(&f).await;
+}
+
+/// The first page in the order of this field.
+fn by<T: Listed>(field: T::Field) -> PageRequest<T> {
+    let sort = Sort { field, descending: false };
+    PageRequest { limit: 500, from: PageStart::Offset { sort, offset: 0 } }
+}
+
+/// A process that died between the migrations and what comes after them.
+#[tokio::test]
+async fn the_platform_is_made_if_it_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(serve(directory.path()).unwrap());
+    tamper(directory.path(), "DELETE FROM tenants; DELETE FROM ledger; DELETE FROM ledger_heads");
+    let store = serve(directory.path()).unwrap();
+    let platform = store.tenant(&system(TenantId::PLATFORM)).await.unwrap();
+    assert_eq!(platform.name.as_str(), "Platform");
+    drop(store);
+    let store = serve(directory.path()).unwrap();
+    assert_eq!(store.entries_after(TenantId::PLATFORM, 0, 10).await.unwrap().len(), 1);
 }
 
 #[test]

@@ -11,14 +11,20 @@
 //! [24 hours](tenantry_domain::idempotency::RETENTION_MS) old, nothing is done: it fails with
 //! [`Error::Repeated`](tenantry_domain::error::Error) if the request is the same, else with
 //! [`Error::IdempotencyKeyReused`](tenantry_domain::error::Error). A change that fails leaves no
-//! mark. Of a thing that is there already, a change asks [`TenantAccess::check_match`] first.
+//! mark. The mark stays when the person that its answer tells of is erased, and the answer does not:
+//! then it fails with [`Error::NotFound`](tenantry_domain::error::Error).
+//!
+//! Of a thing that is there already, a change asks [`TenantAccess::check_match`] once nothing else
+//! is wrong with it; of what is gone and can be changed all the same, [`TenantAccess::check_no_match`].
 //!
 //! A store reads the clock it was made with, under the lock of the tenant that it changes, so that
 //! the order of a ledger's entries is the order of their instants. It takes no step back that the
 //! clock takes: what it has shown once stays shown.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use tenantry_domain::access::{CallerProbe, CallerState, Guarded, PlatformAccess, TenantAccess};
+use tenantry_domain::access::{CallerProbe, CallerState, PlatformAccess, TenantAccess};
 use tenantry_domain::api_key::{
     ApiKey, ApiKeyFilter, NewApiKey, PresentedKey, RotatedApiKey, Rotation, SecretHash,
 };
@@ -28,6 +34,7 @@ use tenantry_domain::credential::{
     Credential, CredentialFilter, CredentialPatch, IntegrationId, NewCredential, Sealed,
 };
 use tenantry_domain::error::Result;
+use tenantry_domain::guarded::Guarded;
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
 use tenantry_domain::idempotency::Mark;
 use tenantry_domain::ledger::{Action, Entry, Head};
@@ -141,7 +148,7 @@ pub trait Tenants: Send + Sync {
         &self,
         access: &PlatformAccess,
         filter: &TenantFilter,
-        page: PageRequest,
+        page: &PageRequest<Tenant>,
     ) -> Result<Page<Tenant>>;
 
     /// Changes the tenant.
@@ -166,7 +173,7 @@ pub trait Users: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: &UserFilter,
-        page: PageRequest,
+        page: &PageRequest<User>,
     ) -> Result<Page<User>>;
 
     /// Changes a user.
@@ -218,7 +225,7 @@ pub trait ApiKeys: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: ApiKeyFilter,
-        page: PageRequest,
+        page: &PageRequest<ApiKey>,
     ) -> Result<Page<ApiKey>>;
 
     /// Revokes an API key, with every secret it has, for good.
@@ -264,7 +271,7 @@ pub trait OauthClients: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: OauthClientFilter,
-        page: PageRequest,
+        page: &PageRequest<OauthClient>,
     ) -> Result<Page<OauthClient>>;
 
     /// Changes an OAuth client.
@@ -292,6 +299,10 @@ pub trait OauthClients: Send + Sync {
     ) -> Result<OauthClient>;
 }
 
+/// Opens a credential's sealed secret and puts it where the caller finds it. A store may run it on
+/// any thread, and more than once; it must be quick and must not call the store.
+pub type Opening = Arc<dyn Fn(&Credential, &Sealed) -> Result<()> + Send + Sync>;
+
 /// Credentials. Each is named by its integration and its id; both must match.
 #[async_trait]
 pub trait Credentials: Send + Sync {
@@ -315,7 +326,7 @@ pub trait Credentials: Send + Sync {
         &self,
         access: &TenantAccess,
         filter: &CredentialFilter,
-        page: PageRequest,
+        page: &PageRequest<Credential>,
     ) -> Result<Page<Credential>>;
 
     /// Changes a credential.
@@ -335,13 +346,15 @@ pub trait Credentials: Send + Sync {
         id: CredentialId,
     ) -> Result<Credential>;
 
-    /// A credential's secret, still sealed, and an entry in the ledger that says so.
+    /// Opens a credential's secret and leaves an entry in the ledger that says so, in one
+    /// transaction. What does not open leaves none.
     async fn reveal_credential(
         &self,
         access: &TenantAccess,
         integration: &IntegrationId,
         id: CredentialId,
-    ) -> Result<(Credential, Sealed)>;
+        open: Opening,
+    ) -> Result<Credential>;
 }
 
 /// Which entries of a ledger to list.
@@ -355,6 +368,15 @@ pub struct EntryFilter {
     pub from: Option<Timestamp>,
     /// Those before this instant.
     pub to: Option<Timestamp>,
+}
+
+/// Some entries of a ledger, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entries {
+    /// The entries.
+    pub items: Vec<Entry>,
+    /// How many there are on all pages together.
+    pub total: u64,
 }
 
 /// Something worth an entry that changes no row.
@@ -378,7 +400,7 @@ pub trait AuditLog: Send + Sync {
         filter: &EntryFilter,
         limit: u32,
         offset: u64,
-    ) -> Result<Page<Entry>>;
+    ) -> Result<Entries>;
 
     /// Appends an entry that changes no row.
     async fn record(&self, access: &TenantAccess, note: Note) -> Result<Entry>;

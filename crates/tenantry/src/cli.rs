@@ -8,6 +8,8 @@ use tenantry_domain::access::Role;
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::text::{Email, Name};
 
+use crate::limits::GivenLimits;
+
 /// Exact, real-time statistics for multi-tenant platforms.
 #[derive(Debug, Parser)]
 #[command(name = "tenantry", version, propagate_version = true)]
@@ -87,6 +89,8 @@ pub(crate) struct ServerFlags {
     /// Answer /metrics to everybody, not to this machine alone
     #[arg(long, env = "TENANTRY_METRICS_PUBLIC")]
     pub(crate) metrics_public: bool,
+    #[command(flatten)]
+    pub(crate) limits: GivenLimits,
 }
 
 #[derive(Debug, Args)]
@@ -125,7 +129,7 @@ pub(crate) enum AdminCommand {
 }
 
 /// Reads a whole number with a unit, as seconds.
-fn parse_ttl(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_ttl(text: &str) -> Result<u64, String> {
     let wrong = || "must be a number with s, m, h or d, from 1s to 365d".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {

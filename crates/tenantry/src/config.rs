@@ -9,6 +9,7 @@ use tenantry_security::secret::SecretText;
 use tenantry_web::WebConfig;
 
 use crate::cli::{Common, LogFormat, ServerFlags};
+use crate::limits::GivenLimits;
 
 /// The settings that a file may hold.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +22,7 @@ struct File {
     master_key: Option<SecretText>,
     listen: Option<SocketAddr>,
     metrics_public: bool,
+    limits: GivenLimits,
 }
 
 /// The settings in force.
@@ -38,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) master_key: Option<SecretText>,
     listen: Option<SocketAddr>,
     metrics_public: bool,
+    limits: GivenLimits,
 }
 
 /// Where the server listens unless told.
@@ -66,6 +69,7 @@ impl Settings {
             master_key: given_key.or(file.master_key),
             listen: file.listen,
             metrics_public: file.metrics_public,
+            limits: file.limits,
         })
     }
 
@@ -88,7 +92,7 @@ impl Settings {
     pub(crate) fn web(&self, flags: &ServerFlags) -> WebConfig {
         WebConfig {
             metrics_public: flags.metrics_public || self.metrics_public,
-            ..WebConfig::default()
+            limits: flags.limits.over(&self.limits),
         }
     }
 }
@@ -97,8 +101,22 @@ fn read_file(path: &Path) -> Result<File> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the settings in {}", path.display()))?;
     // The library quotes the offending line, which could be the one with the master key.
-    toml::from_str(&text)
-        .map_err(|error| anyhow::anyhow!("{} is not valid: {}", path.display(), error.message()))
+    toml::from_str(&text).map_err(|error| {
+        let setting = error.span().and_then(|span| setting_at(&text, span.start));
+        let setting = setting.map_or_else(String::new, |name| format!("{name}: "));
+        anyhow::anyhow!("{} is not valid: {setting}{}", path.display(), error.message())
+    })
+}
+
+/// The name of the setting that is on the same line. Not sought where a value may have several
+/// lines, of which none may be repeated.
+fn setting_at(text: &str, at: usize) -> Option<&str> {
+    if ["\"\"\"", "'''"].iter().any(|quote| text.contains(quote)) {
+        return None;
+    }
+    let line = text.get(..at)?.rfind('\n').map_or(0, |end| end.saturating_add(1));
+    let (name, _) = text.get(line..)?.lines().next()?.split_once('=')?;
+    Some(name.trim())
 }
 
 #[cfg(test)]
@@ -109,7 +127,8 @@ mod tests {
     fn the_server_listens_on_port_8080_of_this_machine_alone_unless_told() {
         let untold =
             Common { config: None, data_dir: None, issuer: None, log: None, log_format: None };
-        let flags = ServerFlags { listen: None, metrics_public: false };
+        let flags =
+            ServerFlags { listen: None, metrics_public: false, limits: GivenLimits::default() };
         let settings = Settings::read(untold).unwrap();
         assert_eq!(settings.listen(&flags).to_string(), "127.0.0.1:8080");
         assert_eq!(settings.data_dir(), Path::new("tenantry-data"));

@@ -8,7 +8,9 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+mod files;
 mod installation;
+mod limits;
 mod logging;
 mod shutdown;
 

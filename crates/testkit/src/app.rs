@@ -40,7 +40,7 @@ pub struct TestApp {
     pub service: Arc<Service>,
     client: reqwest::Client,
     stop: oneshot::Sender<()>,
-    stopped: JoinHandle<std::io::Result<()>>,
+    stopped: JoinHandle<()>,
     /// Removed last.
     parts: Parts,
 }
@@ -119,7 +119,7 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         let Self { service, stop, stopped, parts, .. } = self;
         drop(stop);
-        stopped.await.unwrap().unwrap();
+        stopped.await.unwrap();
         assert!(Arc::into_inner(service).is_some(), "something still uses the store");
         Self::open(parts, WebConfig::default()).await
     }
@@ -286,7 +286,7 @@ impl TestApp {
     pub async fn stop(self) {
         self.assert_exact().await;
         drop(self.stop);
-        self.stopped.await.unwrap().unwrap();
+        self.stopped.await.unwrap();
     }
 
     /// Stops the server as [`TestApp::stop`] does and closes its store; answers the data
@@ -294,7 +294,7 @@ impl TestApp {
     pub async fn close(self) -> tempfile::TempDir {
         self.assert_exact().await;
         drop(self.stop);
-        self.stopped.await.unwrap().unwrap();
+        self.stopped.await.unwrap();
         assert!(Arc::into_inner(self.service).is_some(), "something still uses the store");
         self.parts.directory
     }

@@ -9,8 +9,12 @@
 )]
 
 mod app;
+mod browser;
+mod document;
 mod request;
 
 pub use app::{Bearer, TestApp, on_disk, tamper};
+pub use browser::Browser;
+pub use document::Document;
 pub use request::{Answer, Request};
 pub use tenantry_store::conformance::{ManualClock, START, SeededEntropy};

@@ -3,6 +3,8 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use crate::document::Document;
+
 /// A request that is being made.
 #[derive(Debug)]
 pub struct Request(reqwest::RequestBuilder);
@@ -47,14 +49,19 @@ impl Request {
         Self(self.0.header("content-type", content_type).body(body))
     }
 
-    /// Sends it.
+    /// Sends it. Fails the test if the answer is not one that the OpenAPI document tells of.
     pub async fn send(self) -> Answer {
-        let response = self.0.send().await.unwrap();
-        Answer {
+        let (client, request) = self.0.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.unwrap();
+        let answer = Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             text: response.text().await.unwrap(),
-        }
+        };
+        Document::get().check(method.as_str(), &path, &answer);
+        answer
     }
 }
 

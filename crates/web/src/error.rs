@@ -78,6 +78,8 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED, "Method not allowed";
     /// No range of `Accept` covers `application/json`.
     NotAcceptable = "NOT_ACCEPTABLE", NOT_ACCEPTABLE, "Not acceptable";
+    /// The body stopped coming.
+    RequestTimeout = "REQUEST_TIMEOUT", REQUEST_TIMEOUT, "Request timeout";
     /// The tenant's id is taken, or was used before.
     TenantIdTaken = "TENANT_ID_TAKEN", CONFLICT, "Tenant ID taken";
     /// Another user of the tenant has the e-mail.
@@ -124,8 +126,12 @@ pub(crate) enum ApiError {
     PayloadTooLarge(usize),
     /// The body is not of this type.
     UnsupportedMediaType(&'static str),
+    /// The body brought nothing for longer than it may.
+    BodyTimedOut,
     /// The request took longer than it may.
     TimedOut,
+    /// More requests, or more of their bodies, are under way than may be.
+    Overloaded,
 }
 
 impl From<Error> for ApiError {
@@ -139,7 +145,7 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UseCase(error) => error.fmt(f),
-            other => f.write_str(other.code().message()),
+            other => f.write_str(&other.details()),
         }
     }
 }
@@ -153,7 +159,8 @@ impl ApiError {
             Self::NotAcceptable => Code::NotAcceptable,
             Self::PayloadTooLarge(_) => Code::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => Code::UnsupportedMediaType,
-            Self::TimedOut => Code::Unavailable,
+            Self::BodyTimedOut => Code::RequestTimeout,
+            Self::TimedOut | Self::Overloaded => Code::Unavailable,
         }
     }
 
@@ -174,7 +181,9 @@ impl ApiError {
             Self::NotAcceptable => "the answer is application/json".into(),
             Self::PayloadTooLarge(limit) => format!("the limit is {limit} bytes").into(),
             Self::UnsupportedMediaType(expected) => format!("the body must be {expected}").into(),
+            Self::BodyTimedOut => "the body stopped coming; nothing was done".into(),
             Self::TimedOut => "the request took too long; it may have taken effect".into(),
+            Self::Overloaded => "the server has too much to do; nothing was done".into(),
         }
     }
 
@@ -193,30 +202,34 @@ impl ApiError {
         }
     }
 
-    /// Writes the contract's body into the response that this error became.
-    pub(crate) fn render(&self, response: Response, request_id: &str, now: Timestamp) -> Response {
+    /// The contract's body.
+    pub(crate) fn failure<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Failure<'a> {
         let code = self.code();
-        let failure = Failure {
+        Failure {
             success: false,
             message: code.message(),
             error: FailureDetail {
                 code: code.as_str(),
-                details: &self.details(),
+                details: self.details(),
                 fields: self.fields(),
                 lines: self.lines().map(|(lines, _)| lines),
                 lines_total: self.lines().map(|(_, total)| total),
             },
             request_id,
             timestamp: now,
-        };
-        let json = serde_json::to_vec(&failure).unwrap_or_default();
+        }
+    }
+
+    /// Writes the contract's body into the response that this error became.
+    pub(crate) fn render(&self, response: Response, request_id: &str, now: Timestamp) -> Response {
+        let json = serde_json::to_vec(&self.failure(request_id, now)).unwrap_or_default();
         let (mut parts, _) = response.into_parts();
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(reason) = self.auth_failure() {
             parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(reason)));
         }
-        if code == Code::Unavailable {
+        if self.code() == Code::Unavailable {
             parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Response::from_parts(parts, json.into())
@@ -334,7 +347,7 @@ struct FailureDetail<'a> {
     #[schema(schema_with = code_schema)]
     code: &'static str,
     /// What helps a person; it may change.
-    details: &'a str,
+    details: Cow<'a, str>,
     /// Every offending field, where the request breaks rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<FieldProblem>>)]

@@ -3,17 +3,18 @@
 mod api;
 mod app;
 mod config;
+mod docs;
 mod envelope;
 mod error;
 mod extract;
 mod metrics;
 mod middleware;
 mod openapi;
+mod room;
 mod router;
 mod serve;
 
 pub use crate::api::statistics::statistics_json;
-pub use crate::config::WebConfig;
+pub use crate::config::{Limits, WebConfig};
 pub use crate::openapi::openapi_json;
-pub use crate::router::router;
 pub use crate::serve::serve;

@@ -24,7 +24,10 @@ pub(crate) struct Metrics {
     seconds: HistogramVec,
     auth_failures: IntCounterVec,
     calls_counted: IntCounter,
-    in_flight: IntGauge,
+    underway: IntGauge,
+    turned_away: IntCounter,
+    connections: IntGauge,
+    closed: IntCounterVec,
 }
 
 impl Metrics {
@@ -50,23 +53,39 @@ impl Metrics {
         )?;
         let calls_counted =
             IntCounter::new("tenantry_calls_counted_total", "Calls counted for their tenant.")?;
-        let in_flight = IntGauge::new("tenantry_requests_in_flight", "Requests not answered yet.")?;
+        let underway = IntGauge::new("tenantry_requests_in_flight", "Requests not answered yet.")?;
+        let turned_away = IntCounter::new(
+            "tenantry_requests_shed_total",
+            "Requests answered 503 at once, since too many were under way.",
+        )?;
+        let connections = IntGauge::new("tenantry_connections", "Open connections.")?;
+        let closed = IntCounterVec::new(
+            Opts::new("tenantry_connections_closed_total", "Connections closed, by the reason."),
+            &["reason"],
+        )?;
         let registry = Registry::new();
-        let all: [Box<dyn Collector>; 5] = [
+        let all: [Box<dyn Collector>; 8] = [
             Box::new(requests.clone()),
             Box::new(seconds.clone()),
             Box::new(auth_failures.clone()),
             Box::new(calls_counted.clone()),
-            Box::new(in_flight.clone()),
+            Box::new(underway.clone()),
+            Box::new(turned_away.clone()),
+            Box::new(connections.clone()),
+            Box::new(closed.clone()),
         ];
         all.into_iter().try_for_each(|meter| registry.register(meter))?;
-        Ok(Self { registry, requests, seconds, auth_failures, calls_counted, in_flight })
-    }
-
-    /// Counts a request as being under way until the guard is dropped.
-    pub(crate) fn enter(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        Ok(Self {
+            registry,
+            requests,
+            seconds,
+            auth_failures,
+            calls_counted,
+            underway,
+            turned_away,
+            connections,
+            closed,
+        })
     }
 
     /// Notes an answer.
@@ -91,22 +110,32 @@ impl Metrics {
         self.calls_counted.inc();
     }
 
+    /// Notes that a request was turned away, since too many were under way.
+    pub(crate) fn turned_away(&self) {
+        self.turned_away.inc();
+    }
+
+    /// Notes how many connections are open.
+    pub(crate) fn connections(&self, open: usize) {
+        self.connections.set(gauge(open));
+    }
+
+    /// Notes that a connection was closed for a reason of the server's.
+    pub(crate) fn closed(&self, reason: &'static str) {
+        self.closed.with_label_values(&[reason]).inc();
+    }
+
     /// All of it, as text.
-    pub(crate) fn text(&self) -> Result<Vec<u8>> {
+    pub(crate) fn text(&self, underway: usize) -> Result<Vec<u8>> {
+        self.underway.set(gauge(underway));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text).map_err(Error::internal)?;
         Ok(text)
     }
 }
 
-/// A request under way.
-#[derive(Debug)]
-pub(crate) struct InFlight(IntGauge);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
+fn gauge(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The method as a label: callers can invent methods, but not labels.

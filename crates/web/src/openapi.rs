@@ -1,19 +1,18 @@
 //! The OpenAPI document: what the handlers say of themselves, and what holds for all of them.
 
 use utoipa::OpenApi as _;
-use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{
-    Components, ContentBuilder, Object, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
-    ResponseBuilder, Type,
-};
+use utoipa::openapi::{Components, Object, ObjectBuilder, OpenApi, Ref, RefOr, Response, Type};
 
 use crate::api::api_keys::RotationBody;
-use crate::api::schemas::integration_id;
-use crate::error::{Code, Failure};
+use crate::error::Failure;
 use crate::router::documented;
-use terms::Terms;
 
+mod examples;
+mod failures;
+mod headers;
+mod parameters;
 mod terms;
 
 /// Who may call an operation: `public`, `super_admin`, or `tenant` (an administrator of the
@@ -24,12 +23,16 @@ const BEARER: &str = "bearer";
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
-        title = "Tenantry",
+        title = "Tenantry API",
         description = "Exact, real-time statistics for multi-tenant platforms.\n\n\
-            Every answer carries `x-request-id`. `HEAD` answers what `GET` would, and `OPTIONS` \
-            needs no token. Times are RFC 3339 in UTC with milliseconds.",
+            Every answer carries `x-request-id`: the caller's, if it sent one of 1 to 128 of \
+            `[A-Za-z0-9._-]`. `Accept` is absent or covers `application/json`. `HEAD` answers what \
+            `GET` would, and `OPTIONS` needs no token. A path that is not here is 404, a method \
+            that its path does not have 405 with `Allow`; under `/api/v1` both are 401 without a \
+            token. Times are RFC 3339 in UTC with milliseconds.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    servers((url = "/", description = "The server that this document comes from.")),
     tags(
         (name = "Statistics", description = "What a tenant has and uses, exactly and now."),
         (name = "Tenants", description = "Customers of the platform."),
@@ -62,7 +65,7 @@ fn document() -> OpenApi {
     add_common_parts(components);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
-            complete(method, path, operation);
+            complete(method, path, operation, components);
         }
     }
     document
@@ -76,174 +79,54 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 }
 
 /// Adds what follows from who may call the operation and from what it takes.
-fn complete(method: &str, path: &str, operation: &mut Operation) {
+fn complete(method: &str, path: &str, operation: &mut Operation, components: &mut Components) {
     let access = operation.extensions.as_ref().and_then(|extensions| extensions.get(ACCESS));
-    if access.is_none_or(|access| access == "public") {
-        return;
-    }
+    let gated = access.is_some_and(|access| access != "public");
     let names_a_tenant = access.is_some_and(|access| access == "tenant") || path.contains('{');
-    let takes_a_body = operation.request_body.is_some();
-    operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]);
-
-    let in_path =
-        [("{tenantId}", "tenantId"), ("{integrationId}", "integrationId"), ("{id}", "id")]
-            .into_iter()
-            .filter_map(|(place, name)| path.contains(place).then_some(name));
-    let terms = terms::of(method, path, operation);
-    let in_headers = HEADERS.iter().map(|header| header.name).chain(terms.parameter());
-    let common = in_path
-        .chain(in_headers)
-        .map(|name| RefOr::Ref(Ref::new(format!("#/components/parameters/{name}"))));
-    let own = operation.parameters.take().unwrap_or_default();
-    operation.parameters = Some(common.chain(own).collect());
-
-    for failure in FAILURES {
-        let possible = match failure.when {
-            When::Always => true,
-            When::TenantNamed => names_a_tenant,
-            When::BodyTaken => takes_a_body,
-            When::StateNamed => terms == Terms::Changes,
-        };
-        if possible {
-            let response = RefOr::Ref(Ref::from_response_name(failure.name));
-            operation.responses.responses.insert(failure.status.to_owned(), response);
-        }
+    if gated {
+        let bearer = SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, []);
+        operation.security = Some(vec![bearer]);
     }
+    let terms = terms::of(method, path, operation);
+    parameters::complete(operation, path, gated, terms);
     terms.complete(operation);
+    let shape = failures::Shape { method, path, gated, names_a_tenant, terms };
+    shape.complete(operation, components);
+    headers::complete(operation);
+    examples::complete(operation);
 }
 
 fn add_common_parts(components: &mut Components) {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A token of the built-in realm."))
+        .description(Some("A token of the built-in realm: `tenantry token` prints one."))
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
-    for failure in FAILURES {
-        let response = RefOr::T(failure.response());
-        components.responses.insert(failure.name.to_owned(), response);
-    }
-    for header in HEADERS.iter().chain(terms::HEADERS) {
-        components.parameters.insert(header.name.to_owned(), RefOr::T(header.parameter()));
-    }
-    for (name, description, schema) in [
-        ("tenantId", "The tenant.", uuid()),
-        ("integrationId", "The integration that the credential belongs to.", integration_id()),
-        ("id", "The thing within the tenant.", uuid()),
-    ] {
-        let parameter = parameter(name, ParameterIn::Path, true, description, schema);
-        components.parameters.insert(name.to_owned(), RefOr::T(parameter));
-    }
+    parameters::add(components);
+    headers::add(components);
 }
 
-/// A header that every operation under the gate takes.
-struct Header {
-    name: &'static str,
-    required: bool,
-    description: &'static str,
-    schema: fn() -> Object,
+/// The id of an operation, which every one has.
+fn id(operation: &Operation) -> &str {
+    operation.operation_id.as_deref().unwrap_or_default()
 }
 
-const HEADERS: &[Header] = &[
-    Header {
-        name: "x-tenantid",
-        required: true,
-        description: "The tenant the caller acts in: its own, or, for a super admin, the one that \
-                      the request is about.",
-        schema: uuid,
-    },
-    Header {
-        name: "realmname",
-        required: false,
-        description: "The realm that issued the token; absent: the one whose issuer is the token's \
-                      `iss`.",
-        schema: text,
-    },
-    Header {
-        name: "accept",
-        required: false,
-        description: "Absent, or a range that covers `application/json`.",
-        schema: text,
-    },
-];
-
-impl Header {
-    fn parameter(&self) -> Parameter {
-        let schema = (self.schema)();
-        parameter(self.name, ParameterIn::Header, self.required, self.description, schema)
+/// What the operation itself says of a status.
+fn response<'a>(operation: &'a mut Operation, status: &str) -> Option<&'a mut Response> {
+    match operation.responses.responses.get_mut(status)? {
+        RefOr::T(response) => Some(response),
+        RefOr::Ref(_) => None,
     }
 }
 
-fn parameter(
-    name: &str,
-    place: ParameterIn,
-    required: bool,
-    description: &str,
-    schema: Object,
-) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(place)
-        .required(if required { Required::True } else { Required::False })
-        .description(Some(description))
-        .schema(Some(schema))
-        .build()
-}
-
-fn uuid() -> Object {
-    let format = utoipa::openapi::SchemaFormat::Custom("uuid".to_owned());
-    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+/// A part of the document that is told of once.
+fn common<T>(kind: &str, name: &str) -> RefOr<T> {
+    RefOr::Ref(Ref::new(format!("#/components/{kind}/{name}")))
 }
 
 fn text() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).build()
-}
-
-/// A way in which any operation under the gate can fail.
-struct CommonFailure {
-    name: &'static str,
-    status: &'static str,
-    when: When,
-}
-
-/// Which operations can fail in a way.
-enum When {
-    Always,
-    /// Those about one tenant.
-    TenantNamed,
-    /// Those with a body.
-    BodyTaken,
-    /// Those that a caller can make depend on the state of a thing.
-    StateNamed,
-}
-
-const FAILURES: &[CommonFailure] = &[
-    CommonFailure { name: "BadRequest", status: "400", when: When::Always },
-    CommonFailure { name: "Unauthorized", status: "401", when: When::Always },
-    CommonFailure { name: "Forbidden", status: "403", when: When::Always },
-    CommonFailure { name: "NotFound", status: "404", when: When::TenantNamed },
-    CommonFailure { name: "NotAcceptable", status: "406", when: When::Always },
-    CommonFailure { name: "PreconditionFailed", status: "412", when: When::StateNamed },
-    CommonFailure { name: "PayloadTooLarge", status: "413", when: When::BodyTaken },
-    CommonFailure { name: "UnsupportedMediaType", status: "415", when: When::BodyTaken },
-    CommonFailure { name: "UnprocessableEntity", status: "422", when: When::Always },
-    CommonFailure { name: "InternalServerError", status: "500", when: When::Always },
-    CommonFailure { name: "ServiceUnavailable", status: "503", when: When::Always },
-];
-
-impl CommonFailure {
-    fn response(&self) -> Response {
-        let codes: Vec<_> = Code::ALL
-            .iter()
-            .filter(|code| code.status().as_str() == self.status)
-            .map(|code| format!("- `{}`: {}", code.as_str(), code.meaning()))
-            .collect();
-        let schema = Ref::from_schema_name("Failure");
-        ResponseBuilder::new()
-            .description(codes.join("\n"))
-            .content("application/json", ContentBuilder::new().schema(Some(schema)).build())
-            .build()
-    }
+    ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).build()
 }
 
 #[cfg(test)]
@@ -279,12 +162,5 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count, "an operationId is used twice");
-    }
-
-    #[test]
-    fn every_failure_that_is_told_of_has_a_code() {
-        for failure in FAILURES {
-            assert!(!failure.response().description.is_empty(), "{}", failure.name);
-        }
     }
 }

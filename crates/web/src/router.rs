@@ -6,7 +6,6 @@ use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use tenantry_service::Service;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -14,11 +13,10 @@ use crate::api::{
     api_keys, audit_logs, credentials, health, meta, oauth_clients, statistics, tenants,
     user_imports, users,
 };
-use crate::app::{App, AppState};
-use crate::config::WebConfig;
+use crate::app::App;
+use crate::docs;
 use crate::error::ApiError;
 use crate::extract::scope::{Gated, admitted};
-use crate::metrics::Metrics;
 use crate::middleware::{gate, limits, observe};
 use crate::openapi;
 
@@ -26,19 +24,14 @@ use crate::openapi;
 pub(crate) const API: &str = "/api/v1";
 
 /// The whole HTTP surface over the use cases.
-pub fn router(service: Arc<Service>, config: WebConfig) -> Router {
+pub(crate) fn router(state: App) -> Router {
     let (routes, _) = documented().split_for_parts();
-    let state = Arc::new(AppState {
-        service,
-        config,
-        metrics: Metrics::new(),
-        openapi: openapi::openapi_json().into(),
-    });
     let with = |state: &App| Arc::clone(state);
     // The layer that is added last is the outermost. The time limit is inside the gate: a request that
     // took too long is not counted.
     routes
         .route("/metrics", get(meta::metrics))
+        .merge(docs::parts())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(with(&state), limits::time_limit))
@@ -73,6 +66,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(docs::page))
         .routes(routes!(meta::openapi))
         .routes(routes!(meta::jwks))
         .nest(API, api)

@@ -353,3 +353,23 @@ async fn what_needs_no_token_answers() {
     app.request("POST", "/health/live").send().await.expect(405);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn nobody_is_given_what_names_another_user() {
+    let app = TestApp::start().await;
+    let users = format!("/api/v1/admin/tenants/{}/users", app.tenant("Acme").await);
+    let external = json!({"realm": "acme", "subject": "a"});
+    let ann = json!({"email": "ann@example.com", "externalId": external});
+    send(&app, "POST", &users, Some(ann)).await.expect(201);
+    let bob = json!({"email": "bob@example.com"});
+    let bob = send(&app, "POST", &users, Some(bob)).await.expect(201).data();
+    let bob = format!("{users}/{}", bob["id"].as_str().unwrap());
+    for (patch, code) in [
+        (json!({"email": "ANN@example.com"}), "EMAIL_TAKEN"),
+        (json!({"externalId": external}), "EXTERNAL_ID_TAKEN"),
+    ] {
+        let refused = send(&app, "PATCH", &bob, Some(patch)).await.expect(409);
+        assert_eq!(refused.code(), code);
+    }
+    app.stop().await;
+}

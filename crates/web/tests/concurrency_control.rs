@@ -55,6 +55,17 @@ async fn a_tag_names_one_state_wherever_it_is_shown() {
     assert_eq!(tag(&same), tag(&patched));
     let suspended = send(&app, "POST", &format!("{path}/suspend"), &[], None).await.expect(200);
     assert_eq!(tag(&get(&app, &path).await), tag(&suspended));
+
+    let home = TenantId::PLATFORM;
+    let key = format!("/api/v1/api-keys/{}", app.api_key(home, "key").await.api_key.id);
+    let client = app.oauth_client(home, "client").await.client.id;
+    let client = format!("/api/v1/oauth-clients/{client}");
+    for (path, method, act) in
+        [(&key, "POST", "/rotate"), (&client, "POST", "/rotate-secret"), (&key, "DELETE", "")]
+    {
+        let changed = send(&app, method, &format!("{path}{act}"), &[], None).await.expect(200);
+        assert_eq!(tag(&get(&app, path).await), tag(&changed), "{path}{act}");
+    }
     app.stop().await;
 }
 

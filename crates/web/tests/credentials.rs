@@ -505,3 +505,23 @@ async fn a_secret_is_shown_by_reveal_alone_and_kept_sealed() {
     assert!(!f.app.on_disk(b"zq9"));
     f.app.stop().await;
 }
+
+#[tokio::test]
+async fn what_does_not_open_was_not_revealed() {
+    let f = Fixture::new().await;
+    let (path, _) = f.create(body("api_key", &["apiKey"])).await;
+    let (good, _) = f.create(body("api_key", &["apiKey"])).await;
+    let id = path.rsplit('/').next().unwrap().replace('-', "");
+    f.app.tamper(&format!(
+        "UPDATE credentials SET secret = CAST(substr(secret, 1, length(secret) - 1) || x'00' AS BLOB)
+         WHERE hex(credential_id) = upper('{id}')"
+    ));
+    let failed = f.send("POST", &format!("{path}/reveal"), None).await.expect(500);
+    assert_eq!(failed.code(), "INTERNAL");
+    let revealed =
+        async || f.log().await.iter().filter(|it| it["action"] == "CREDENTIAL_REVEALED").count();
+    assert_eq!(revealed().await, 0);
+    f.reveal(&good).await;
+    assert_eq!(revealed().await, 1);
+    f.app.stop().await;
+}

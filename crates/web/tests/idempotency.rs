@@ -9,6 +9,7 @@
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
+use tenantry_domain::idempotency::request_digest;
 use tenantry_domain::user::{UserPatch, UserRoles};
 use tenantry_testkit::{Answer, Bearer, Request, TestApp};
 
@@ -325,5 +326,118 @@ async fn who_may_not_any_more_gets_no_answer_of_before() {
     let tenant_path = format!("{TENANTS}/{tenant}");
     app.request_by(Bearer::SUPER_ADMIN, "DELETE", &tenant_path).send().await.expect(200);
     assert_eq!(send().await.expect(404).code(), "TENANT_NOT_FOUND");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_may_be_absent_is_part_of_the_request() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    let token = app.token(Bearer::admin_of(tenant));
+    let path = format!("/api/v1/api-keys/{}/rotate", app.api_key(tenant, "k").await.api_key.id);
+    let rotate = async |key: &str, body: Option<&str>| {
+        let request = app.request("POST", &path).bearer(&token).header("idempotency-key", key);
+        let request = request.header("x-tenantid", &tenant.to_string());
+        match body {
+            Some(body) => request.body("application/json", body.to_owned()).send().await,
+            None => request.send().await,
+        }
+    };
+    let minute = Some(r#"{"graceSeconds": 60}"#);
+    for (key, first, others) in [
+        ("a", minute, [None, Some("{}"), Some(r#"{"graceSeconds": 0}"#)]),
+        ("b", None, [Some("{}"), Some(r#"{"graceSeconds": 0}"#), minute]),
+    ] {
+        let answer = rotate(key, first).await.expect(200);
+        for other in others {
+            let refused = rotate(key, other).await.expect(422);
+            assert_eq!(refused.code(), "IDEMPOTENCY_KEY_REUSED", "{other:?}");
+        }
+        assert_repeats(&rotate(key, first).await, &answer);
+    }
+    let both = rotate("a b", Some(r#"{"graceSeconds": -1}"#)).await;
+    assert_eq!(both.fields(), ["Idempotency-Key", "graceSeconds"]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn where_no_key_is_taken_the_header_says_nothing() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    for key in ["k", "k", "not a key"] {
+        let request = keyed(&app, Bearer::admin_of(tenant), "/api/v1/api-keys/validate", key);
+        let answer = request.json(&json!({"key": "x"})).send().await.expect(200);
+        assert!(!is_replayed(&answer));
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_less_than_before_gets_no_answer_of_before() {
+    let app = TestApp::start().await;
+    let home = TenantId::PLATFORM;
+    let root = app.user(home, "root@example.com", true).await;
+    let body = json!({"name": "meter", "scopes": ["usage:write:any"]});
+    let send = async |role| {
+        let bearer = Bearer { tenant: home, subject: Some(root.id), role };
+        keyed(&app, bearer, "/api/v1/api-keys", "k").json(&body).send().await
+    };
+    let first = send(Role::SuperAdmin).await.expect(201);
+    // The same person with a token for less, who could not make such a key.
+    let refused = send(Role::TenantAdmin).await.expect(403);
+    assert_eq!(refused.code(), "INSUFFICIENT_PERMISSIONS");
+    assert_repeats(&send(Role::SuperAdmin).await, &first);
+    // With more than before it is the same request.
+    let user = async |role| {
+        let bearer = Bearer { tenant: home, subject: Some(root.id), role };
+        keyed(&app, bearer, &users(home), "k").json(&ann()).send().await
+    };
+    let first = user(Role::TenantAdmin).await.expect(201);
+    assert_repeats(&user(Role::SuperAdmin).await, &first);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_request_cannot_be_guessed_from() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    let path = users(tenant);
+    let body = r#"{"email": "ann@example.com", "password": "monkey monkey"}"#;
+    let request = keyed(&app, Bearer::admin_of(tenant), &path, "k");
+    request.body("application/json", body).send().await.expect(201);
+    // Whoever has the files alone must not be able to try passwords on a digest of the request.
+    for target in [path.as_str(), path.strip_prefix("/api/v1").unwrap()] {
+        let digest = request_digest("POST", target, body.as_bytes());
+        assert!(!app.on_disk(digest.0), "a digest that anybody can compute is on disk");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_repetition_tells_nothing_of_who_was_erased() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    let token = app.token(Bearer::admin_of(tenant));
+    let send = async |key: &str, body: Value| {
+        let request = app.request("POST", &users(tenant)).bearer(&token);
+        let request = request.header("x-tenantid", &tenant.to_string());
+        request.header("idempotency-key", key).json(&body).send().await
+    };
+    let first = send("a", ann()).await.expect(201);
+    let other = send("b", json!({"email": "ben@example.com"})).await.expect(201);
+    let path = first.header("location").unwrap().to_owned();
+    app.request_by(Bearer::SUPER_ADMIN, "DELETE", &path).send().await.expect(200);
+    assert_repeats(&send("a", ann()).await, &first);
+    let erase = format!("{path}?erase=true");
+    app.request_by(Bearer::SUPER_ADMIN, "DELETE", &erase).send().await.expect(200);
+    // It is not made again either: the request took effect.
+    for _ in 0..2 {
+        let gone = send("a", ann()).await.expect(404);
+        assert_eq!(gone.code(), "USER_NOT_FOUND");
+        assert!(!gone.text.contains("ann@example.com"));
+    }
+    assert_eq!(send("a", json!({"email": "x@example.com"})).await.code(), "IDEMPOTENCY_KEY_REUSED");
+    assert_repeats(&send("b", json!({"email": "ben@example.com"})).await, &other);
+    assert_eq!(total(&app, tenant).await, 1);
     app.stop().await;
 }

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Answer, Bearer, TestApp};
-use tenantry_web::WebConfig;
+use tenantry_web::{Limits, WebConfig};
 
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
@@ -245,7 +245,8 @@ async fn as_many_as_there_may_be_and_one_more() {
 
 #[tokio::test]
 async fn what_is_no_import_is_refused() {
-    let config = WebConfig { import_body_limit: 100, ..WebConfig::default() };
+    let limits = Limits { max_import_size: 100, ..Limits::default() };
+    let config = WebConfig { limits, ..WebConfig::default() };
     let app = TestApp::start_with(config).await;
     let tenant = app.tenant("Acme").await;
     let fits = format!("email\n{}@example.com\n", "a".repeat(60));
@@ -291,5 +292,37 @@ async fn nobody_gives_more_than_they_have() {
         app.request_by(bearer, "POST", &users).json(&admin).send().await.expect(made);
         app.request_by(bearer, "PATCH", &one).json(&promoted).send().await.expect(patched);
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn bad_lines_are_lines_too() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    // What cannot be read at all counts, so that no file is read to an end that is far away.
+    for (kind, head, line) in [(NDJSON, "", "x\n"), (CSV, "email\n", "a,b\n")] {
+        let many = |lines: usize| format!("{head}{}", line.repeat(lines));
+        let refused = import(&app, tenant, kind, many(50_000)).await.expect(422);
+        assert_eq!(refused.json()["error"]["linesTotal"], 50_000, "{kind}");
+        let refused = import(&app, tenant, kind, many(50_001)).await;
+        assert_eq!(refused.fields(), ["body"], "{kind}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn one_line_is_not_many_problems() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    let header = format!("email{}\nann@example.com\n", ",x".repeat(100_000));
+    let refused = import(&app, tenant, CSV, header).await.expect(422);
+    assert_eq!(problems(&refused), ["1 line"]);
+    let members: String = (0..100_000).fold(String::new(), |mut members, number| {
+        write!(members, ",\"{number}\":0").unwrap();
+        members
+    });
+    let line = format!("{{\"email\": \"ann@example.com\"{members}}}\n");
+    let refused = import(&app, tenant, NDJSON, line).await.expect(422);
+    assert_eq!(problems(&refused), ["1 line"]);
     app.stop().await;
 }

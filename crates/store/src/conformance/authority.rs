@@ -1,8 +1,11 @@
 //! Authority that was taken back between the asking and the change.
 
 use tenantry_domain::access::{Caller, Permission, Principal, PrincipalKind, Role, TenantAccess};
+use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::error::{AuthFailure, Denied, Error};
 use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::oauth_client::{NewOauthClient, OauthClientPatch};
+use tenantry_domain::scope::Scopes;
 use tenantry_domain::tenant::Governance;
 use tenantry_domain::usage::{UsageEvent, UsageReport};
 use tenantry_domain::user::{User, UserPatch, UserRoles, UserStatus};
@@ -90,6 +93,8 @@ pub async fn nobody_lays_hands_on_somebody_more_powerful(f: &Fixture) {
     assert_eq!(changed, Err(Error::Denied(denied)));
     let removed = f.store.delete_user(&access, operator.id).await;
     assert_eq!(removed, Err(Error::Denied(denied)));
+    let erased = f.store.erase_user(&access, operator.id).await;
+    assert_eq!(erased, Err(Error::Denied(denied)));
     let plain = f.store.create_user(&access, f.new_user("plain@example.com")).await.unwrap();
     let promotion = UserPatch { roles: Some(ADMIN), ..UserPatch::default() };
     let promoted = f.store.update_user(&access, plain.id, promotion.clone()).await;
@@ -98,4 +103,37 @@ pub async fn nobody_lays_hands_on_somebody_more_powerful(f: &Fixture) {
     // A super admin may.
     let above = authority(f, platform, operator.id, Role::SuperAdmin).await;
     f.store.update_user(&above, plain.id, promotion).await.unwrap();
+    f.store.delete_user(&above, plain.id).await.unwrap();
+    // Of who is gone nobody knows any more how powerful they were.
+    let traces = f.store.erase_user(&access, plain.id).await;
+    assert_eq!(traces, Err(Error::Denied(denied)));
+    f.store.erase_user(&above, plain.id).await.unwrap();
+}
+
+/// A client that may do more than somebody has is not theirs to change, nor to give a new secret.
+pub async fn nobody_lays_hands_on_a_more_powerful_client(f: &Fixture) {
+    let platform = TenantId::PLATFORM;
+    let lesser = admin(f, platform, "helper@example.com").await;
+    let access = authority(f, platform, lesser.id, Role::TenantAdmin).await;
+    let new = NewOauthClient {
+        scopes: Scopes::parse(["usage:write:any"]).unwrap(),
+        ..f.new_oauth_client()
+    };
+    let client = f.store.create_oauth_client(&system(platform), new).await.unwrap();
+    let before = f.entries(platform).await;
+    let somewhere = OauthClientPatch {
+        redirect_uris: Some(vec!["https://elsewhere.example".to_owned()]),
+        ..OauthClientPatch::default()
+    };
+    let denied = Denied::InsufficientPermissions;
+    let changed = f.store.update_oauth_client(&access, client.id, somewhere.clone()).await;
+    assert_eq!(changed, Err(Error::Denied(denied)));
+    // The use case looks too, but before the transaction: what it saw may have changed since.
+    let hash = || SecretHash([7; 32]);
+    let rotated = f.store.rotate_oauth_client_secret(&access, client.id, hash()).await;
+    assert_eq!(rotated, Err(Error::Denied(denied)));
+    assert_eq!(f.entries(platform).await, before);
+    let above = authority(f, platform, lesser.id, Role::SuperAdmin).await;
+    f.store.update_oauth_client(&above, client.id, somewhere).await.unwrap();
+    f.store.rotate_oauth_client_secret(&above, client.id, hash()).await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! Accesses, drafts and short ways to ask, so that a case says only what it is about.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tenantry_domain::access::{
     Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role,
@@ -11,12 +11,14 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCredential, Sealed};
 use tenantry_domain::entropy::Entropy;
+use tenantry_domain::error::Result;
 use tenantry_domain::etag::IfMatch;
 use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorKind, Entry};
 use tenantry_domain::oauth_client::{ClientType, GrantType, NewOauthClient, OauthClient};
 use tenantry_domain::page::{PageRequest, PageStart};
 use tenantry_domain::scope::Scopes;
+use tenantry_domain::sort::{Listed, Sort};
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{NewTenant, Subscription, TenantStatus};
 use tenantry_domain::text::{Email, Name};
@@ -24,12 +26,15 @@ use tenantry_domain::usage::{Call, CallCount};
 use tenantry_domain::user::{NewUser, User, UserRoles, UserStatus};
 
 use super::harness::Fixture;
+use crate::Opening;
 
 /// The id of the principal that [`own`] acts as.
 pub const OPERATOR: &str = "operator";
 
-/// The first page, as large as pages get.
-pub const ALL: PageRequest = PageRequest { limit: 500, from: PageStart::Offset(0) };
+/// The first page in the order of creation, as large as pages get.
+pub fn all<T: Listed>() -> PageRequest<T> {
+    PageRequest { limit: 500, from: PageStart::Offset { sort: Sort::default(), offset: 0 } }
+}
 
 /// Authority over the platform, by no principal.
 pub fn platform() -> PlatformAccess {
@@ -43,8 +48,17 @@ pub fn system(tenant: TenantId) -> TenantAccess {
 
 /// Authority over a tenant by one of its own principals, with the call it makes.
 pub fn own(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
+    own_to(tenant, Permission::Write, call).unwrap()
+}
+
+/// The same to do something else, if it may.
+pub fn own_to(
+    tenant: TenantId,
+    permission: Permission,
+    call: Option<&Arc<Call>>,
+) -> Result<TenantAccess> {
     let role = if tenant == TenantId::PLATFORM { Role::SuperAdmin } else { Role::TenantAdmin };
-    caller(tenant, role, call).authorize(tenant, tenant, Permission::Write).unwrap()
+    caller(tenant, role, call).authorize(tenant, tenant, permission)
 }
 
 /// Authority of a super admin over a tenant, with the call, which counts for the platform.
@@ -86,6 +100,11 @@ pub fn email(text: &str) -> Email {
 /// The integration that the credentials of [`Fixture::new_credential`] belong to.
 pub fn integration() -> IntegrationId {
     IntegrationId::parse("github").unwrap()
+}
+
+/// For a secret that is not to be come by.
+pub fn unopened() -> Opening {
+    Arc::new(|_, _| panic!("a secret that the caller has no business with was found"))
 }
 
 /// The instant that a text says.
@@ -211,6 +230,20 @@ impl Fixture {
     pub async fn credential(&self, tenant: TenantId, expires_at: Option<Timestamp>) -> Credential {
         let new = self.new_credential(expires_at);
         self.store.create_credential(&system(tenant), new).await.unwrap()
+    }
+
+    /// Reveals a credential of [`integration`]: answers it and its secret, as it is sealed.
+    pub async fn reveal(&self, tenant: TenantId, id: CredentialId) -> Result<(Credential, Sealed)> {
+        let opened = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&opened);
+        let open: Opening = Arc::new(move |_, sealed| {
+            *slot.lock().unwrap() = Some(sealed.clone());
+            Ok(())
+        });
+        let access = system(tenant);
+        let credential = self.store.reveal_credential(&access, &integration(), id, open).await?;
+        let sealed = opened.lock().unwrap().take().unwrap();
+        Ok((credential, sealed))
     }
 
     /// A tenant's statistics, if there is such a tenant.

@@ -8,7 +8,7 @@ use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::{Call, CallCount};
 use tenantry_domain::user::{UserPatch, UserStatus};
 
-use super::builders::{ALL, calls, instant, own, super_admin, system};
+use super::builders::{all, calls, instant, own, super_admin, system};
 use super::harness::Fixture;
 
 /// The calls of this month and of the last one.
@@ -102,7 +102,7 @@ pub async fn nothing_is_older_than_the_newest_call(f: &Fixture) {
     assert_eq!(statistics.counts.credentials_expired, 1);
     assert_eq!(statistics.last_activity, Some(ahead));
     let filter = CredentialFilter { status: Some(CredentialStatus::Expired), integration_id: None };
-    let expired = f.store.list_credentials(&system(tenant), &filter, ALL).await.unwrap();
+    let expired = f.store.list_credentials(&system(tenant), &filter, &all()).await.unwrap();
     assert_eq!((expired.items.len(), expired.total), (1, 1));
     f.store.count_calls(vec![calls(tenant, 1, f.now())]).await.unwrap();
     assert_eq!(f.statistics(tenant).await.generated_at, ahead);

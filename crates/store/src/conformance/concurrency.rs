@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tenantry_domain::id::TenantId;
-use tenantry_domain::page::{PageRequest, PageStart};
+use tenantry_domain::page::PageRequest;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::Governance;
 use tenantry_domain::user::{UserFilter, UserStatus};
 use tokio::task::JoinSet;
 
-use super::builders::{ALL, calls, own, probe, system};
+use super::builders::{all, calls, own, probe, system};
 use super::harness::Fixture;
 use crate::Store;
 
@@ -64,8 +64,10 @@ pub async fn nothing_is_lost_and_nothing_goes_back(f: &Fixture) {
         readers.spawn(async move {
             let mut before = read(store.as_ref(), tenant).await;
             while !done.load(Ordering::SeqCst) {
-                let page =
-                    store.list_users(&system(tenant), &UserFilter::default(), ALL).await.unwrap();
+                let page = store
+                    .list_users(&system(tenant), &UserFilter::default(), &all())
+                    .await
+                    .unwrap();
                 assert_eq!(page.total, page.items.len() as u64, "a page of another instant");
                 let now = read(store.as_ref(), tenant).await;
                 // Every entry here makes one user, so one snapshot has as many of both.
@@ -140,8 +142,8 @@ pub async fn what_expires_is_settled_once(f: &Fixture) {
     }
     tasks.join_all().await;
     assert_eq!(f.entries(tenant).await.len(), 1 + 10 + 10 + 10);
-    let page = PageRequest { limit: 1, from: PageStart::Offset(0) };
-    let users = f.store.list_users(&system(tenant), &UserFilter::default(), page).await.unwrap();
+    let page = PageRequest { limit: 1, ..all() };
+    let users = f.store.list_users(&system(tenant), &UserFilter::default(), &page).await.unwrap();
     assert_eq!(users.total, 10);
 }
 

@@ -2,15 +2,15 @@
 
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::credential::CredentialPatch;
-use tenantry_domain::error::Error;
+use tenantry_domain::error::{Conflict, Error};
 use tenantry_domain::etag::{ETag, IfMatch};
 use tenantry_domain::id::TenantId;
-use tenantry_domain::oauth_client::OauthClientPatch;
+use tenantry_domain::oauth_client::{GrantType, OauthClientPatch};
 use tenantry_domain::patch::Patch;
 use tenantry_domain::tenant::{Governance, TenantPatch};
-use tenantry_domain::user::UserPatch;
+use tenantry_domain::user::{ExternalIdPatch, UserPatch};
 
-use super::builders::{if_match, integration, name};
+use super::builders::{email, if_match, integration, name, system};
 use super::harness::Fixture;
 
 const ELSE: &str = "\"another\"";
@@ -73,6 +73,47 @@ pub async fn any_state_is_a_state(f: &Fixture) {
     let nobody = f.new_user("nobody@example.com").id;
     let missing = f.store.delete_user(&only_if(tenant, "*"), nobody).await;
     assert_fault!(missing, Error::NotFound(_));
+}
+
+/// Somebody who was deleted and can still be erased is in no state that could be meant.
+pub async fn who_is_gone_is_in_no_state(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let user = f.user(tenant, "ann@example.com").await;
+    f.store.delete_user(&system(tenant), user.id).await.unwrap();
+    let before = f.entries(tenant).await;
+    for condition in ["*", &tag!(&user)] {
+        let refused = f.store.erase_user(&only_if(tenant, condition), user.id).await;
+        assert_fault!(refused, Error::PreconditionFailed);
+    }
+    let unreadable = f.store.erase_user(&only_if(tenant, "?"), user.id).await;
+    assert_fault!(unreadable, Error::Malformed(_));
+    assert_eq!(f.entries(tenant).await, before);
+    f.store.erase_user(&system(tenant), user.id).await.unwrap();
+}
+
+/// What would be wrong with a change in any state is told before the state is looked at.
+pub async fn a_condition_comes_last(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let (user, key) = (f.user(tenant, "ann@example.com").await, f.api_key(tenant, None).await);
+    f.user(tenant, "ben@example.com").await;
+    let client = f.oauth_client(tenant).await;
+    f.store.revoke_api_key(&system(tenant), key.id).await.unwrap();
+    let access = only_if(tenant, ELSE);
+    let patch = UserPatch { email: Some(email("ben@example.com")), ..UserPatch::default() };
+    let taken = f.store.update_user(&access, user.id, patch).await;
+    assert_fault!(taken, Error::Conflict(Conflict::Email));
+    let half = ExternalIdPatch { realm: Some("acme".to_owned()), subject: None };
+    let patch = UserPatch { external_id: Patch::Set(half), ..UserPatch::default() };
+    assert_fault!(f.store.update_user(&access, user.id, patch).await, Error::Invalid(_));
+    let revoked = f.store.revoke_api_key(&access, key.id).await;
+    assert_fault!(revoked, Error::Conflict(Conflict::AlreadyRevoked));
+    let patch = OauthClientPatch {
+        redirect_uris: Some(Vec::new()),
+        grant_types: Some(vec![GrantType::AuthorizationCode]),
+        ..OauthClientPatch::default()
+    };
+    let refused = f.store.update_oauth_client(&access, client.id, patch).await;
+    assert_fault!(refused, Error::Invalid(_));
 }
 
 /// A tag says nothing of a thing that has changed since: of two who saw the same, one changes it.

@@ -1,5 +1,7 @@
 //! Credentials of the vault: what is known of them, and their secrets.
 
+use std::sync::Arc;
+
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{CredentialPatch, IntegrationId, Sealed};
 use tenantry_domain::error::{Error, Missing};
@@ -7,8 +9,9 @@ use tenantry_domain::ledger::Action;
 use tenantry_domain::patch::Patch;
 use tenantry_domain::tenant::SETTINGS_MAX_BYTES;
 
-use super::builders::{integration, name, system};
+use super::builders::{integration, name, system, unopened};
 use super::harness::Fixture;
+use crate::Opening;
 
 /// A credential is made, read, changed and removed, and the counts follow each step.
 pub async fn each_step_is_counted(f: &Fixture) {
@@ -54,18 +57,27 @@ pub async fn each_step_is_counted(f: &Fixture) {
 /// The secret comes back as it was sealed, and the ledger says who saw it.
 pub async fn revealing_leaves_an_entry(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
-    let (access, integration) = (system(tenant), integration());
     let mut new = f.new_credential(None);
     new.secret = Sealed(vec![0, 255, 7]);
-    let made = f.store.create_credential(&access, new).await.unwrap();
+    let made = f.store.create_credential(&system(tenant), new).await.unwrap();
     let counts = f.counts(tenant).await;
     f.clock.advance(10);
-    let (credential, secret) =
-        f.store.reveal_credential(&access, &integration, made.id).await.unwrap();
-    assert_eq!((credential, secret), (made.clone(), Sealed(vec![0, 255, 7])));
+    assert_eq!(f.reveal(tenant, made.id).await.unwrap(), (made.clone(), Sealed(vec![0, 255, 7])));
     let entry = f.newest_entry(tenant).await;
     assert_eq!((entry.action, entry.at), (Action::CredentialRevealed, f.now()));
     assert_eq!((entry.resource_id, entry.counts), (made.id.to_string(), counts));
+}
+
+/// What does not open is not revealed, and the ledger does not say that it was.
+pub async fn what_does_not_open_leaves_no_entry(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let made = f.credential(tenant, None).await;
+    let before = f.entries(tenant).await;
+    let open: Opening = Arc::new(|_, _| Err(Error::internal("it does not open")));
+    let access = system(tenant);
+    let refused = f.store.reveal_credential(&access, &integration(), made.id, open).await;
+    assert_fault!(refused, Error::Internal(_));
+    assert_eq!(f.entries(tenant).await, before);
 }
 
 /// A new secret alone is a change, though nothing else shows it.
@@ -79,9 +91,8 @@ pub async fn a_new_secret_is_a_change(f: &Fixture) {
     let changed = f.store.update_credential(&access, &integration, made.id, patch).await.unwrap();
     assert_eq!(changed.updated_at, f.now());
     assert_eq!(f.newest_entry(tenant).await.action, Action::CredentialUpdated);
-    let (revealed, secret) =
-        f.store.reveal_credential(&access, &integration, made.id).await.unwrap();
-    assert_eq!((revealed, secret), (changed, Sealed(vec![1, 2, 3])));
+    let revealed = f.reveal(tenant, made.id).await.unwrap();
+    assert_eq!(revealed, (changed, Sealed(vec![1, 2, 3])));
 }
 
 /// Metadata is merged member by member (RFC 7396), and what comes of it is bounded.
@@ -140,7 +151,7 @@ pub async fn the_wrong_integration_finds_nothing(f: &Fixture) {
         assert_fault!(result, Error::NotFound(Missing::Credential));
         let result = f.store.delete_credential(&access, &wrong, made.id).await;
         assert_fault!(result, Error::NotFound(Missing::Credential));
-        let result = f.store.reveal_credential(&access, &wrong, made.id).await;
+        let result = f.store.reveal_credential(&access, &wrong, made.id, unopened()).await;
         assert_fault!(result, Error::NotFound(Missing::Credential));
     }
     assert_eq!(f.statistics(tenant).await, before);

@@ -7,7 +7,7 @@ use tenantry_domain::user::{
     Collision, ExternalId, Identity, NewUser, UserFilter, UserRoles, UserStatus,
 };
 
-use super::builders::{ALL, email, own, system};
+use super::builders::{all, email, own, system};
 use super::harness::Fixture;
 
 fn external(subject: &str) -> ExternalId {
@@ -98,7 +98,7 @@ pub async fn one_collision_keeps_all_out(f: &Fixture) {
         ]
     );
     assert_eq!(f.statistics(tenant).await, before);
-    let users = f.store.list_users(&system(tenant), &UserFilter::default(), ALL).await.unwrap();
+    let users = f.store.list_users(&system(tenant), &UserFilter::default(), &all()).await.unwrap();
     assert_eq!((users.items.len(), users.total), (1, 1));
     // Nobody there collides with them.
     let good = vec![many[0].clone(), many[5].clone()];

@@ -12,7 +12,7 @@ use tenantry_domain::text::Name;
 use tenantry_domain::usage::{Bytes, UsageEvent, UsageReport};
 use tenantry_domain::user::{UserFilter, UserPatch, UserStatus};
 
-use super::builders::{ALL, integration, name, system};
+use super::builders::{all, integration, name, system, unopened};
 use super::harness::Fixture;
 use crate::{EntryFilter, Note};
 
@@ -43,7 +43,7 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
     not_found!(
         store.create_user(access, f.new_user("ann@example.com")),
         store.user(access, id),
-        store.list_users(access, &UserFilter::default(), ALL),
+        store.list_users(access, &UserFilter::default(), &all()),
         store.update_user(access, id, UserPatch::default()),
         store.delete_user(access, id),
     );
@@ -51,7 +51,7 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
     not_found!(
         store.create_api_key(access, f.new_api_key(None)),
         store.api_key(access, id),
-        store.list_api_keys(access, ApiKeyFilter::default(), ALL),
+        store.list_api_keys(access, ApiKeyFilter::default(), &all()),
         store.revoke_api_key(access, id),
         store.rotate_api_key(access, id, f.rotation(0)),
     );
@@ -59,7 +59,7 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
     not_found!(
         store.create_oauth_client(access, f.new_oauth_client()),
         store.oauth_client(access, id),
-        store.list_oauth_clients(access, OauthClientFilter::default(), ALL),
+        store.list_oauth_clients(access, OauthClientFilter::default(), &all()),
         store.update_oauth_client(access, id, OauthClientPatch::default()),
         store.rotate_oauth_client_secret(access, id, SecretHash([7; 32])),
         store.delete_oauth_client(access, id),
@@ -68,10 +68,10 @@ pub async fn an_unknown_tenant_is_not_found(f: &Fixture) {
     not_found!(
         store.create_credential(access, f.new_credential(None)),
         store.credential(access, integration, id),
-        store.list_credentials(access, &CredentialFilter::default(), ALL),
+        store.list_credentials(access, &CredentialFilter::default(), &all()),
         store.update_credential(access, integration, id, CredentialPatch::default()),
         store.delete_credential(access, integration, id),
-        store.reveal_credential(access, integration, id),
+        store.reveal_credential(access, integration, id, unopened()),
     );
     let note = Note {
         action: Action::TokenIssued,
@@ -131,7 +131,7 @@ pub async fn what_belongs_to_another_tenant_is_not_found(f: &Fixture) {
     assert_fault!(result, Error::NotFound(Missing::Credential));
     let result = store.delete_credential(access, integration, credential).await;
     assert_fault!(result, Error::NotFound(Missing::Credential));
-    let result = store.reveal_credential(access, integration, credential).await;
+    let result = store.reveal_credential(access, integration, credential, unopened()).await;
     assert_fault!(result, Error::NotFound(Missing::Credential));
 
     assert_eq!((f.statistics(tenant).await, f.statistics(other).await), before);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tenantry_domain::access::{Authority as _, TenantAccess};
 use tenantry_domain::api_key::{ApiKey, RotatedApiKey, Rotation, SecretHash};
 use tenantry_domain::credential::{Credential, Sealed};
-use tenantry_domain::error::{Conflict, Error};
+use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::idempotency::{Idempotency, Mark, RETENTION_MS};
 use tenantry_domain::ledger::Hash;
@@ -221,6 +221,29 @@ pub async fn a_deleted_tenant_has_no_marks(f: &Fixture) {
     f.store.check_mark(&mark).await.unwrap();
     let again = f.store.create_api_key(&access, f.new_api_key(None)).await;
     assert_fault!(again, Error::NotFound(_));
+}
+
+/// Of who was erased no answer tells any more, and what took effect does not take effect again.
+pub async fn no_answer_tells_of_who_was_erased(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let create = async |id, address| {
+        let access = marked::<User>(system(tenant), mark(tenant, id));
+        f.store.create_user(&access, f.new_user(address)).await
+    };
+    let ann = create(1, "ann@example.com").await.unwrap();
+    let ben = create(2, "ben@example.com").await.unwrap();
+    f.store.delete_user(&system(tenant), ben.id).await.unwrap();
+    assert_eq!(create(2, "ben@example.com").await.unwrap_err(), repeated("done"));
+    f.store.erase_user(&system(tenant), ben.id).await.unwrap();
+    let missing = Error::NotFound(Missing::User);
+    assert_eq!(create(2, "ben@example.com").await.unwrap_err(), missing);
+    assert_eq!(f.store.check_mark(&mark(tenant, 2)).await.unwrap_err(), missing);
+    let other = f.store.check_mark(&another_request(mark(tenant, 2))).await;
+    assert_fault!(other, Error::IdempotencyKeyReused);
+    assert_eq!(create(1, "ann@example.com").await.unwrap_err(), repeated("done"));
+    f.store.erase_user(&system(tenant), ann.id).await.unwrap();
+    assert_eq!(f.store.check_mark(&mark(tenant, 1)).await.unwrap_err(), missing);
+    assert_eq!(f.counts(tenant).await.users(), 0);
 }
 
 /// Marks are removed after their time, a few at a time, and not before.

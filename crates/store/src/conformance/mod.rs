@@ -29,6 +29,7 @@ pub mod calls;
 pub mod concurrency;
 pub mod conditions;
 pub mod credentials;
+mod driver;
 pub mod erasure;
 pub mod expiry;
 mod harness;
@@ -40,6 +41,8 @@ pub mod lists;
 pub mod marks;
 mod model;
 pub mod oauth_clients;
+pub mod pages;
+mod port;
 mod properties;
 pub mod purge;
 pub mod reports;
@@ -47,8 +50,10 @@ mod steps;
 pub mod tenants;
 pub mod users;
 
+pub use driver::{Driver, List, Outcome, Refusal};
 pub use harness::{Factory, Fixture, ManualClock, START, SeededEntropy, assert_exact, run};
-pub use properties::random_sequences_match_a_recount;
+pub use properties::{Effort, random_sequences, random_sequences_match_a_recount};
+pub use steps::{Change, UserDraft};
 
 /// The tests of a store: one for each case of the suite. Takes an expression that makes a
 /// [`Factory`](crate::conformance::Factory).
@@ -90,6 +95,7 @@ macro_rules! conformance_suite {
                 a_change_after_the_authority_was_taken_back_does_not_happen
                 a_change_after_the_tenant_was_suspended_does_not_happen
                 nobody_lays_hands_on_somebody_more_powerful
+                nobody_lays_hands_on_a_more_powerful_client
             }
             calls {
                 calls_add_up
@@ -113,11 +119,14 @@ macro_rules! conformance_suite {
             conditions {
                 a_change_meets_the_state_it_means
                 any_state_is_a_state
+                who_is_gone_is_in_no_state
+                a_condition_comes_last
                 of_two_who_saw_the_same_one_changes_it
             }
             credentials {
                 each_step_is_counted
                 revealing_leaves_an_entry
+                what_does_not_open_leaves_no_entry
                 a_new_secret_is_a_change
                 metadata_is_merged_and_bounded
                 a_patch_that_changes_nothing_leaves_no_trace
@@ -170,8 +179,6 @@ macro_rules! conformance_suite {
                 totals_are_the_statistics
                 credentials_are_found_by_integration
                 users_are_found_by_a_part
-                pages_leave_nothing_out
-                a_cursor_keeps_its_place
                 a_list_holds_one_tenant_alone
             }
             marks {
@@ -185,6 +192,7 @@ macro_rules! conformance_suite {
                 every_kind_of_change_leaves_its_mark
                 a_repetition_counts_no_call
                 a_deleted_tenant_has_no_marks
+                no_answer_tells_of_who_was_erased
                 old_marks_are_forgotten
             }
             oauth_clients {
@@ -193,6 +201,15 @@ macro_rules! conformance_suite {
                 a_patch_that_contradicts_the_rest_is_refused
                 a_new_secret_leaves_an_entry
                 a_patch_that_changes_nothing_leaves_no_trace
+            }
+            pages {
+                pages_leave_nothing_out
+                text_is_sorted_without_regard_to_case
+                what_has_no_key_is_last
+                an_order_follows_a_change
+                a_cursor_keeps_its_place
+                what_moves_is_where_it_is_then
+                filters_and_orders_go_together
             }
             purge {
                 who_is_there_is_left_alone
@@ -265,6 +282,7 @@ mod tests {
             ("lists", include_str!("lists.rs")),
             ("marks", include_str!("marks.rs")),
             ("oauth_clients", include_str!("oauth_clients.rs")),
+            ("pages", include_str!("pages.rs")),
             ("purge", include_str!("purge.rs")),
             ("reports", include_str!("reports.rs")),
             ("tenants", include_str!("tenants.rs")),

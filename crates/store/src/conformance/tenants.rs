@@ -9,7 +9,7 @@ use tenantry_domain::patch::Patch;
 use tenantry_domain::tenant::{Governance, Subscription, TenantFilter, TenantPatch, TenantStatus};
 use tenantry_domain::usage::Bytes;
 
-use super::builders::{ALL, calls, name, own, platform, probe, system};
+use super::builders::{all, calls, name, own, platform, probe, system};
 use super::harness::Fixture;
 
 /// The platform's own tenant is there from the first migration, with nothing in it.
@@ -169,7 +169,8 @@ pub async fn a_deleted_tenant_is_gone(f: &Fixture) {
     }
     let result = f.store.create_user(&access, f.new_user("ben@example.com")).await;
     assert_fault!(result, Error::NotFound(Missing::Tenant));
-    let tenants = f.store.list_tenants(&platform(), &TenantFilter::default(), ALL).await.unwrap();
+    let tenants =
+        f.store.list_tenants(&platform(), &TenantFilter::default(), &all()).await.unwrap();
     assert_eq!((tenants.items.len(), tenants.total), (1, 1));
 
     // What would have expired does so no longer.
@@ -201,7 +202,7 @@ pub async fn tenants_are_found(f: &Fixture) {
     f.store.govern_tenant(&system(other), Governance::Suspend).await.unwrap();
     let ids = async |status: Option<TenantStatus>, q: Option<&str>| -> Vec<TenantId> {
         let filter = TenantFilter { status, q: q.map(str::to_owned) };
-        let page = f.store.list_tenants(&platform(), &filter, ALL).await.unwrap();
+        let page = f.store.list_tenants(&platform(), &filter, &all()).await.unwrap();
         assert_eq!(page.total, page.items.len() as u64);
         page.items.iter().map(|tenant| tenant.id).collect()
     };

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::print;
 use crate::cli::ServerFlags;
 use crate::config::Settings;
-use crate::{installation, shutdown};
+use crate::{files, installation, shutdown};
 
 /// Runs the server until it is asked to stop.
 pub(crate) async fn run(settings: &Settings, flags: &ServerFlags) -> Result<()> {
@@ -43,9 +43,18 @@ pub(crate) async fn serve(
     let stop = shutdown::listen().context("cannot listen for signals")?;
     print(&format!("tenantry listening on {url}\n"))?;
     ready(&url)?;
-    let web = settings.web(flags);
-    let served = tenantry_web::serve(listener, service, web, stop).await;
+    let mut web = settings.web(flags);
+    let (room, wanted) = (files::room_for_connections(), web.limits.max_connections);
+    if room < wanted {
+        tracing::info!(
+            room,
+            wanted,
+            "fewer connections are taken, as the limit of open files asks"
+        );
+        web.limits.max_connections = room;
+    }
+    tenantry_web::serve(listener, service, web, stop).await;
     settler.abort();
     tracing::info!("stopped");
-    served.context("the server failed")
+    Ok(())
 }

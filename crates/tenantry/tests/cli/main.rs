@@ -10,7 +10,11 @@
 mod commands;
 mod demo;
 mod faults;
+mod hostile;
+mod idempotency;
 mod readme;
+mod secrets;
 mod serve;
 mod settings;
+mod stopping;
 mod support;

@@ -50,6 +50,11 @@ fn a_file_that_cannot_be_used_is_refused() {
         ("listen = \"nowhere\"", ["is not valid", "data.toml"]),
         ("lisen = \"127.0.0.1:1\"", ["is not valid", "lisen"]),
         ("[server]\n", ["is not valid", "server"]),
+        ("[limits]\nmax-requests = 0", ["max-requests: must be a whole number", "1000000"]),
+        ("[limits]\nmax-head-size = \"1KiB\"", ["max-head-size: must be a number", "8192B"]),
+        ("[limits]\nidle-timeout = \"soon\"", ["idle-timeout: must be a number", "365d"]),
+        ("[limits]\nidle-timeout = 5", ["idle-timeout: ", "string"]),
+        ("[limits]\nmax-peers = 5", ["is not valid", "max-peers"]),
     ] {
         let file = settings(&directory, text);
         let mut command = directory.command("migrate");
@@ -66,6 +71,7 @@ fn a_file_s_master_key_is_never_repeated() {
         "master-key = correct-horse",
         "master-key = \"correct-horse",
         "master-key = [\"correct-horse\"]",
+        "master-key = [\n\"\"\"\ncorrect-horse = \"\"\"]",
     ] {
         let file = settings(&directory, text);
         let mut command = directory.command("serve --listen 127.0.0.1:0");
@@ -76,6 +82,11 @@ fn a_file_s_master_key_is_never_repeated() {
 
 #[test]
 fn a_mistaken_flag_is_told_apart_from_a_failure() {
+    for arguments in ["serve --max-requests 0", "demo --idle-timeout soon"] {
+        let output = run(&mut tenantry(arguments));
+        let flag = arguments.split_whitespace().nth(1).unwrap();
+        assert!(output.stderr.contains(flag), "{output:?}");
+    }
     for arguments in ["serve --listen nowhere", "token", "token --role root", "stats acme", "fly"] {
         let output = run(&mut tenantry(arguments));
         assert_eq!(output.code, Some(2), "{output:?}");

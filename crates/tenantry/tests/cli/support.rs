@@ -51,6 +51,11 @@ impl DataDir {
         Server::start(&mut self.command("serve --listen 127.0.0.1:0"))
     }
 
+    /// Starts `serve` on a free port, with more flags.
+    pub(crate) fn serve_with(&self, flags: &str) -> Server {
+        Server::start(&mut self.command(&format!("serve --listen 127.0.0.1:0 {flags}")))
+    }
+
     /// Starts `demo` on a free port.
     pub(crate) fn demo(&self) -> Server {
         Server::start(&mut self.command("demo --listen 127.0.0.1:0"))
@@ -71,7 +76,7 @@ pub(crate) fn tenantry(arguments: &str) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(arguments.split_whitespace()).args(["--log", "warn"]);
+    command.args(arguments.split_whitespace()).env("TENANTRY_LOG", "warn");
     command
 }
 
@@ -236,6 +241,22 @@ impl Server {
     pub(crate) async fn data(&self, path: &str, token: &str, tenant: &str) -> Value {
         let mut body: Value = serde_json::from_str(&self.get(path, token, tenant).await).unwrap();
         body["data"].take()
+    }
+
+    /// What it measures, by its name and labels as Prometheus writes them; 0 if it never was.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let url = format!("{}/metrics", self.url);
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// The most memory that it has used so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.process.child.id());
+        let text = std::fs::read_to_string(file).unwrap();
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// Whether it takes requests.

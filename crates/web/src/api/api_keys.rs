@@ -25,7 +25,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, created_secret, ok, ok_secret, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, integer_in, string, strings};
 use crate::extract::query::Query;
@@ -128,7 +128,7 @@ pub(crate) struct ValidationBody<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
 pub(super) struct NewApiKeyBody {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name)]
     name: String,
     /// None unless given. `usage:write:any` is for keys of the platform's tenant alone.
     #[schema(schema_with = schemas::scopes, required = false)]
@@ -169,8 +169,11 @@ pub(super) struct PresentedBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct ApiKeyParams {
     /// Those in this state.
-    #[param(schema_with = schemas::api_key_status)]
+    #[param(inline, value_type = Option<schemas::of::ApiKeyStatus>)]
     status: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(inline, value_type = Option<schemas::of::ApiKeySort>)]
+    sort: Option<String>,
 }
 
 /// Reads a key of a tenant. `future` tells instants to come from those that are over.
@@ -209,7 +212,7 @@ pub(super) fn read_presented(mut body: Members) -> Result<SecretText> {
     body.build(key)
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest<ApiKey>)> {
     let mut query = Query::parse(raw);
     let filter = ApiKeyFilter { status: query.take("status", ApiKeyStatus::from_str) };
     let page = query.page();
@@ -245,10 +248,7 @@ impl FromRequestParts<App> for ApiKeyInPath {
     operation_id = "createApiKey",
     tag = "API keys",
     request_body(content = NewApiKeyBody),
-    responses(
-        (status = 201, description = "The key.", body = Success<IssuedBody<'_>>,
-            headers(("Location" = String, description = "Where it is.")))
-    ),
+    responses((status = 201, description = "The key.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -291,9 +291,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_api_keys(&access, filter, request).await?;
+    let page = app.service.list_api_keys(&access, filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(ApiKeyBody::from).collect();
-    ok(&app, "API keys retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "API keys retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read an API key
@@ -326,10 +326,7 @@ pub(crate) async fn read(
     path = "/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
-    responses(
-        (status = 200, description = "The key then.", body = Success<ApiKeyBody<'_>>),
-        (status = 409, description = "`ALREADY_REVOKED`.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The key then.", body = Success<ApiKeyBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn revoke(
@@ -342,7 +339,7 @@ pub(crate) async fn revoke(
     let id = key.id()?;
     unless_missing(Query::none(query.as_deref()), app.service.api_key(&access, id)).await?;
     let key = app.service.revoke_api_key(&access, id).await?;
-    ok(&app, "API key revoked successfully", ApiKeyBody::from(&key))
+    tagged(&key, ok(&app, "API key revoked successfully", ApiKeyBody::from(&key)))
 }
 
 /// Give an API key a new text
@@ -355,10 +352,7 @@ pub(crate) async fn revoke(
     operation_id = "rotateApiKey",
     tag = "API keys",
     request_body(content = ref("#/components/schemas/ApiKeyRotation")),
-    responses(
-        (status = 200, description = "The key then.", body = Success<RotatedBody<'_>>),
-        (status = 409, description = "`ALREADY_REVOKED`, `API_KEY_EXPIRED`: it is over.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The key then.", body = Success<RotatedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn rotate(
@@ -381,7 +375,8 @@ pub(crate) async fn rotate(
             grace_ends_at: reissued.rotated.grace_ends_at,
             key: reissued.text.expose(),
         };
-        ok_secret(at, "API key rotated successfully", data)
+        let answer = ok_secret(at, "API key rotated successfully", data);
+        tagged(&reissued.rotated.api_key, answer)
     })?;
     change.answer(&app, app.service.rotate_api_key(&change.access, id, grace)).await
 }
@@ -408,7 +403,7 @@ pub(crate) async fn validate(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = async {
         Query::none(query.as_deref())?;
-        Ok::<_, ApiError>(read_presented(body.read(&app, Media::Json).await?)?)
+        Ok::<_, ApiError>(read_presented(body.unkeyed().read(&app, Media::Json).await?)?)
     };
     let text = unless_missing(said.await, app.service.tenant(&access)).await?;
     let KeyValidation { presented, refusal } = app.service.validate_api_key(&access, &text).await?;

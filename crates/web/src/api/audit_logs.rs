@@ -11,7 +11,6 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::EntryId;
 use tenantry_domain::ledger::{Action, ActorInfo, ActorKind, Entry, Erasable, ResourceKind};
-use tenantry_domain::page::{PageRequest, PageStart};
 use tenantry_store::EntryFilter;
 use utoipa::{IntoParams, ToSchema};
 
@@ -122,10 +121,10 @@ pub(super) struct AuditParams {
     #[param(format = "uuid")]
     tenant_id: Option<String>,
     /// Those that say this happened.
-    #[param(schema_with = schemas::action)]
+    #[param(inline, value_type = Option<schemas::of::Action>)]
     action: Option<String>,
     /// Those by this actor.
-    #[param(min_length = 1, max_length = 128)]
+    #[param(inline, value_type = Option<schemas::of::ActorId>)]
     actor_id: Option<String>,
     /// Those not before this instant.
     #[param(format = DateTime)]
@@ -135,7 +134,7 @@ pub(super) struct AuditParams {
     to: Option<String>,
 }
 
-pub(super) fn read_query(mut query: Query) -> Result<(EntryFilter, PageRequest)> {
+pub(super) fn read_query(mut query: Query) -> Result<(EntryFilter, u32, u64)> {
     let filter = EntryFilter {
         action: query.take("action", Action::from_str),
         actor_id: query.take("actorId", line_of(ACTOR_MAX)),
@@ -146,9 +145,9 @@ pub(super) fn read_query(mut query: Query) -> Result<(EntryFilter, PageRequest)>
         query.problem("from", "must be before to");
     }
     let limit = query.limit();
-    let from = PageStart::Offset(query.offset().unwrap_or_default());
+    let offset = query.offset().unwrap_or_default();
     query.finish()?;
-    Ok((filter, PageRequest { limit, from }))
+    Ok((filter, limit, offset))
 }
 
 /// List the entries of a tenant's audit log, newest first
@@ -174,12 +173,9 @@ pub(crate) async fn list(
     };
     let access = caller.authorize(scope.acting_in, target, Permission::Read)?;
     let said = read_query(query);
-    let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let offset = match request.from {
-        PageStart::Offset(offset) => offset,
-        PageStart::After(_) => 0,
-    };
-    let page = app.service.list_entries(&access, &filter, request.limit, offset).await?;
-    let items: Vec<_> = page.items.iter().map(EntryBody::new).collect::<Result<_>>()?;
-    ok(&app, "Audit log retrieved successfully", PageBody::new(&page, request, items))
+    let (filter, limit, offset) = unless_missing(said, app.service.tenant(&access)).await?;
+    let entries = app.service.list_entries(&access, &filter, limit, offset).await?;
+    let items: Vec<_> = entries.items.iter().map(EntryBody::new).collect::<Result<_>>()?;
+    let page = PageBody::without_cursor(items, entries.total, limit, offset);
+    ok(&app, "Audit log retrieved successfully", page)
 }

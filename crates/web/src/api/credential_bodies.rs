@@ -136,20 +136,18 @@ struct SecretParts {
 pub(super) struct NewCredentialBody {
     #[schema(schema_with = schemas::integration_id)]
     integration_id: String,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name)]
     credential_name: String,
-    #[schema(min_length = 1, max_length = 2000)]
+    #[schema(schema_with = schemas::description_or_null, required = false)]
     description: Option<String>,
     /// It does not change.
     #[schema(schema_with = schemas::auth_type)]
     auth_type: String,
     #[schema(schema_with = schemas::credential_scopes, required = false)]
     scopes: Option<Vec<String>>,
-    /// An absolute https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::https_url_or_null, required = false)]
     token_endpoint: Option<String>,
-    /// An absolute https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::https_url_or_null, required = false)]
     authorization_endpoint: Option<String>,
     #[schema(schema_with = schemas::metadata, required = false)]
     metadata: Option<Value>,
@@ -159,21 +157,21 @@ pub(super) struct NewCredentialBody {
     /// An instant to come; never unless given.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     access_token: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     refresh_token: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     client_id: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     client_secret: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     username: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     password: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     api_key: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     assertion: Option<String>,
 }
 
@@ -184,17 +182,15 @@ pub(super) struct NewCredentialBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct CredentialPatchBody {
-    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    #[schema(schema_with = schemas::name, required = false)]
     credential_name: Option<String>,
-    #[schema(min_length = 1, max_length = 2000)]
+    #[schema(schema_with = schemas::description_or_null, required = false)]
     description: Option<String>,
     #[schema(schema_with = schemas::credential_scopes, required = false)]
     scopes: Option<Vec<String>>,
-    /// An absolute https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::https_url_or_null, required = false)]
     token_endpoint: Option<String>,
-    /// An absolute https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::https_url_or_null, required = false)]
     authorization_endpoint: Option<String>,
     #[schema(schema_with = schemas::metadata, required = false)]
     metadata: Option<Value>,
@@ -204,21 +200,21 @@ pub(super) struct CredentialPatchBody {
     /// An instant to come; null: never.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     access_token: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     refresh_token: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     client_id: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     client_secret: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     username: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     password: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     api_key: Option<String>,
-    #[schema(min_length = 1, max_length = 65536, write_only, nullable = false)]
+    #[schema(schema_with = schemas::secret_part, required = false)]
     assertion: Option<String>,
 }
 
@@ -228,11 +224,14 @@ pub(super) struct CredentialPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct CredentialParams {
     /// Those in this state.
-    #[param(schema_with = schemas::credential_status)]
+    #[param(inline, value_type = Option<schemas::of::CredentialStatus>)]
     status: Option<String>,
     /// Those of this integration.
-    #[param(schema_with = schemas::integration_id)]
+    #[param(inline, value_type = Option<schemas::of::IntegrationId>)]
     integration_id: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(inline, value_type = Option<schemas::of::CredentialSort>)]
+    sort: Option<String>,
 }
 
 /// Reads the parts of a secret, before anything else could fail and leave them behind.
@@ -328,7 +327,7 @@ pub(super) fn read_patch(
     body.build(secret.map(|secret| (patch, Some(secret))))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(CredentialFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(CredentialFilter, PageRequest<Credential>)> {
     let mut query = Query::parse(raw);
     let filter = CredentialFilter {
         status: query.take("status", CredentialStatus::from_str),

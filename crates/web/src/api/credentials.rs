@@ -54,10 +54,7 @@ impl FromRequestParts<App> for CredentialInPath {
     operation_id = "createCredential",
     tag = "Credentials",
     request_body(content = NewCredentialBody),
-    responses(
-        (status = 201, description = "The credential.", body = Success<CredentialBody<'_>>,
-            headers(("Location" = String, description = "Where it is.")))
-    ),
+    responses((status = 201, description = "The credential.", body = Success<CredentialBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -98,9 +95,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_credentials(&access, &filter, request).await?;
+    let page = app.service.list_credentials(&access, &filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(CredentialBody::from).collect();
-    ok(&app, "Credentials retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "Credentials retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read a credential

@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::Answer;
 use crate::app::App;
 use crate::envelope::json_response;
-use crate::error::Failure;
 
 /// The state of the server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,10 +38,7 @@ pub(crate) async fn live() -> Response {
     path = "/health/ready",
     operation_id = "getReadiness",
     tag = "Server",
-    responses(
-        (status = 200, description = "They can.", body = Health),
-        (status = 503, description = "They cannot: the database does not answer.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "They can.", body = Health)),
     extensions(("x-tenantry-access" = json!("public")))
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Answer {

@@ -1,11 +1,12 @@
 //! Pages of lists.
 
 use serde::Serialize;
-use tenantry_domain::page::{Page, PageRequest, PageStart};
+use tenantry_domain::page::{Cursor, Page, PageRequest, PageStart};
+use tenantry_domain::sort::Listed;
 use utoipa::{IntoParams, ToSchema};
 
-/// One page of a list. Lists run in the order in which their items were made; the audit log runs
-/// backwards.
+/// One page of a list. Lists run in the order in which their items were made unless `sort` says
+/// otherwise; the audit log runs backwards.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Page)]
 #[serde(rename_all = "camelCase")]
@@ -27,17 +28,18 @@ pub(crate) struct PageBody<T> {
 
 impl<T> PageBody<T> {
     /// The page that was asked for.
-    pub(crate) fn new<U>(page: &Page<U>, request: PageRequest, items: Vec<T>) -> Self {
-        Self {
-            items,
-            total: page.total,
-            limit: request.limit,
-            offset: match request.from {
-                PageStart::Offset(offset) => Some(offset),
-                PageStart::After(_) => None,
-            },
-            next_cursor: page.next.map(tenantry_domain::page::Cursor::to_text),
-        }
+    pub(crate) fn new<U: Listed>(page: &Page<U>, request: &PageRequest<U>, items: Vec<T>) -> Self {
+        let offset = match request.from {
+            PageStart::Offset { offset, .. } => Some(offset),
+            PageStart::After(_) => None,
+        };
+        let next_cursor = page.next.as_ref().map(Cursor::to_text);
+        Self { items, total: page.total, limit: request.limit, offset, next_cursor }
+    }
+
+    /// A page of a list that takes no cursor.
+    pub(crate) fn without_cursor(items: Vec<T>, total: u64, limit: u32, offset: u64) -> Self {
+        Self { items, total, limit, offset: Some(offset), next_cursor: None }
     }
 }
 
@@ -59,6 +61,7 @@ pub(crate) struct OffsetParams {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "this is how the document tells it; `Query` reads it")]
 pub(crate) struct CursorParams {
-    /// A `nextCursor` of this list, instead of `offset`. The cost does not grow.
+    /// A `nextCursor` of this list in the same order, instead of `offset`. The cost does not grow.
+    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]*$")]
     cursor: Option<String>,
 }

@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tenantry_domain::error::Error;
+use utoipa::ToSchema;
 
 use super::Answer;
 use crate::app::App;
@@ -31,13 +32,38 @@ pub(crate) async fn openapi(State(app): State<App>) -> Response {
     json_response(StatusCode::OK, app.openapi.clone())
 }
 
+/// The public keys that tokens are verified with (RFC 7517).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "this is how the document tells it; the realm writes it")]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+/// A public key (RFC 8037).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "this is how the document tells it; the realm writes it")]
+struct Jwk {
+    /// `OKP`
+    kty: String,
+    /// `Ed25519`
+    crv: String,
+    /// The key itself, in base64url.
+    x: String,
+    /// What tokens name the key by.
+    kid: String,
+    /// `EdDSA`
+    alg: String,
+    /// `sig`
+    r#use: String,
+}
+
 /// The public keys of the built-in realm
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
     operation_id = "getJwks",
     tag = "Server",
-    responses((status = 200, description = "A JSON Web Key Set (RFC 7517).", body = Object)),
+    responses((status = 200, description = "A JSON Web Key Set.", body = JwkSet)),
     extensions(("x-tenantry-access" = json!("public")))
 )]
 pub(crate) async fn jwks(State(app): State<App>) -> Answer {
@@ -51,7 +77,7 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Answer 
     if !near && !app.config.metrics_public {
         return Err(ApiError::UnknownPath);
     }
-    let mut response = Response::new(app.metrics.text()?.into());
+    let mut response = Response::new(app.metrics.text(app.underway.count())?.into());
     response.headers_mut().insert(CONTENT_TYPE, PROMETHEUS);
     Ok(response)
 }

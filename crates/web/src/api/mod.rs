@@ -23,7 +23,7 @@ use tenantry_domain::error::Error;
 use crate::error::ApiError;
 
 /// What every handler answers.
-type Answer = Result<Response, ApiError>;
+pub(crate) type Answer = Result<Response, ApiError>;
 
 /// What a request says, unless the thing it is about is not there: that comes first. So the thing
 /// is looked for in vain only when the request is wrong anyway.

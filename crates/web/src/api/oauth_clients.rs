@@ -28,7 +28,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, created_secret, ok, ok_secret, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string, strings};
 use crate::extract::query::Query;
@@ -114,7 +114,7 @@ impl<'a> From<&'a IssuedOauthClient> for IssuedBody<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
 pub(super) struct NewClientBody {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name)]
     name: String,
     /// `confidential` unless given; it does not change.
     #[schema(schema_with = schemas::client_type, required = false)]
@@ -143,7 +143,7 @@ pub(super) struct NewClientBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct ClientPatchBody {
-    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    #[schema(schema_with = schemas::name, required = false)]
     name: Option<String>,
     #[schema(schema_with = schemas::redirect_uris, required = false)]
     redirect_uris: Option<Vec<String>>,
@@ -165,8 +165,11 @@ pub(super) struct ClientPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct ClientParams {
     /// Those in this state.
-    #[param(schema_with = schemas::client_status)]
+    #[param(inline, value_type = Option<schemas::of::ClientStatus>)]
     status: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(inline, value_type = Option<schemas::of::ClientSort>)]
+    sort: Option<String>,
 }
 
 /// Reads the scopes of a client of a tenant.
@@ -227,7 +230,9 @@ pub(super) fn read_patch(mut body: Members, tenant: TenantId) -> Result<OauthCli
     body.build(Some(patch))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(OauthClientFilter, PageRequest)> {
+pub(super) fn read_query(
+    raw: Option<&str>,
+) -> Result<(OauthClientFilter, PageRequest<OauthClient>)> {
     let mut query = Query::parse(raw);
     let filter = OauthClientFilter { status: query.take("status", ClientStatus::from_str) };
     let page = query.page();
@@ -247,10 +252,7 @@ type ClientInPath = IdInPath<OauthClientId>;
     operation_id = "createOauthClient",
     tag = "OAuth clients",
     request_body(content = NewClientBody),
-    responses(
-        (status = 201, description = "The client.", body = Success<IssuedBody<'_>>,
-            headers(("Location" = String, description = "Where it is.")))
-    ),
+    responses((status = 201, description = "The client.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -292,9 +294,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_oauth_clients(&access, filter, request).await?;
+    let page = app.service.list_oauth_clients(&access, filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(ClientBody::from).collect();
-    ok(&app, "OAuth clients retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "OAuth clients retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read an OAuth client
@@ -383,10 +385,7 @@ pub(crate) async fn delete(
     path = "/oauth-clients/{id}/rotate-secret",
     operation_id = "rotateOauthClientSecret",
     tag = "OAuth clients",
-    responses(
-        (status = 200, description = "The client.", body = Success<IssuedBody<'_>>),
-        (status = 409, description = "`PUBLIC_CLIENT`: it has no secret.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The client.", body = Success<IssuedBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn rotate_secret(
@@ -399,7 +398,8 @@ pub(crate) async fn rotate_secret(
     let id = client.or(Missing::OauthClient)?;
     unless_missing(Query::none(query.as_deref()), app.service.oauth_client(&access, id)).await?;
     let change = Change::begin(&app, &scope.terms, access, |at, issued: &IssuedOauthClient| {
-        ok_secret(at, "OAuth client secret rotated successfully", IssuedBody::from(issued))
+        let message = "OAuth client secret rotated successfully";
+        tagged(&issued.client, ok_secret(at, message, IssuedBody::from(issued)))
     })?;
     change.answer(&app, app.service.rotate_oauth_client_secret(&change.access, id)).await
 }

@@ -122,32 +122,7 @@ pub fn statistics_json(statistics: &Statistics) -> String {
     path = "/admin/tenants/{tenantId}/stats",
     operation_id = "getTenantStatistics",
     tag = "Statistics",
-    responses((
-        status = 200,
-        description = "The statistics.",
-        body = Success<StatisticsBody<'_>>,
-        example = json!({
-            "success": true,
-            "message": "Tenant statistics retrieved successfully",
-            "data": {
-                "tenantId": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
-                "tenantName": "Acme Corporation",
-                "users": { "total": 150, "active": 142, "inactive": 8, "admins": 5 },
-                "credentials": { "total": 25, "active": 23, "expired": 2 },
-                "apiKeys": { "total": 10, "active": 9, "revoked": 1 },
-                "oauthClients": { "total": 5, "active": 5 },
-                "usage": {
-                    "apiCallsThisMonth": 125_000,
-                    "apiCallsLastMonth": 118_000,
-                    "storageUsedMB": 2500,
-                    "storageQuotaMB": 10000
-                },
-                "lastActivity": "2025-07-10T14:30:00.000Z",
-                "generatedAt": "2025-07-10T14:40:00.000Z"
-            },
-            "timestamp": "2025-07-10T14:40:00.000Z"
-        })
-    )),
+    responses((status = 200, description = "The statistics.", body = Success<StatisticsBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn tenant_statistics(

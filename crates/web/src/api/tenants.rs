@@ -24,7 +24,7 @@ use super::numbers::ExactMegabytes;
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, created, ok, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, count, string};
 use crate::extract::query::Query;
@@ -110,12 +110,11 @@ pub(super) struct NewTenantBody {
     /// An id of the caller's choice; it must never have been used before.
     #[schema(format = "uuid")]
     id: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name)]
     name: String,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     display_name: Option<String>,
-    /// An absolute http or https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::http_url_or_null, required = false)]
     server_url: Option<String>,
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     realm_name: Option<String>,
@@ -134,12 +133,11 @@ pub(super) struct NewTenantBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct TenantPatchBody {
-    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    #[schema(schema_with = schemas::name, required = false)]
     name: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     display_name: Option<String>,
-    /// An absolute http or https URL.
-    #[schema(format = "uri", max_length = 2048)]
+    #[schema(schema_with = schemas::http_url_or_null, required = false)]
     server_url: Option<String>,
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     realm_name: Option<String>,
@@ -158,7 +156,7 @@ pub(super) struct TenantPatchBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct SubscriptionPatchBody {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(schema_with = schemas::plan_or_null, required = false)]
     plan: Option<String>,
     #[schema(maximum = 9_007_199_254_740_992_u64)]
     users_limit: Option<u64>,
@@ -172,11 +170,14 @@ pub(super) struct SubscriptionPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct TenantParams {
     /// Those in this state.
-    #[param(schema_with = schemas::tenant_status)]
+    #[param(inline, value_type = Option<schemas::of::TenantStatus>)]
     status: Option<String>,
     /// Those whose name or display name contains this, without regard to case.
-    #[param(min_length = 1, max_length = 200)]
+    #[param(inline, value_type = Option<schemas::of::Search>)]
     q: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(inline, value_type = Option<schemas::of::TenantSort>)]
+    sort: Option<String>,
 }
 
 pub(super) fn read_new(mut body: Members, new_id: impl FnOnce() -> TenantId) -> Result<NewTenant> {
@@ -225,7 +226,7 @@ pub(super) fn read_patch(mut body: Members) -> Result<TenantPatch> {
     body.build(Some(patch))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest<Tenant>)> {
     let mut query = Query::parse(raw);
     let filter = TenantFilter {
         status: query.take("status", TenantStatus::from_str),
@@ -243,11 +244,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest
     operation_id = "createTenant",
     tag = "Tenants",
     request_body(content = NewTenantBody),
-    responses(
-        (status = 201, description = "The tenant.", body = Success<TenantBody<'_>>,
-            headers(("Location" = String, description = "Where it is."))),
-        (status = 409, description = "`TENANT_ID_TAKEN`: the id is taken, or was used before.", body = Failure<'_>)
-    ),
+    responses((status = 201, description = "The tenant.", body = Success<TenantBody<'_>>)),
     extensions(("x-tenantry-access" = json!("super_admin")))
 )]
 pub(crate) async fn create(
@@ -285,9 +282,9 @@ pub(crate) async fn list(
 ) -> Answer {
     let access = scope.authorize_platform(&app).await?;
     let (filter, request) = read_query(query.as_deref())?;
-    let page = app.service.list_tenants(&access, &filter, request).await?;
+    let page = app.service.list_tenants(&access, &filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(TenantBody::from).collect();
-    ok(&app, "Tenants retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "Tenants retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read a tenant

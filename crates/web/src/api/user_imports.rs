@@ -26,6 +26,9 @@ use crate::extract::scope::TenantScope;
 const COLUMNS: [&str; 6] = ["email", "name", "status", "roles", "externalRealm", "externalSubject"];
 /// What a problem of a line as a whole is told of.
 const LINE: &str = "line";
+/// The most bytes of a line of NDJSON: more than any user takes, however its text is escaped, and
+/// little enough that a line of nothing but mistakes takes no memory to speak of.
+const LINE_MAX: usize = 16 * 1024;
 
 /// What an import made.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,16 +96,25 @@ fn parse_ndjson(text: &Bytes) -> UserImport {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        match Members::parse(text.slice_ref(line)) {
+        match read_line(text, line) {
             Ok(members) => add(&mut import, number, members, FieldError::clone),
-            Err(Error::Invalid(_)) => import.problem(number, LINE, "must be a JSON object"),
-            Err(_) => import.problem(number, LINE, "must be JSON that repeats no member"),
+            Err(problem) => import.add_unreadable(number, LINE, problem),
         }
         if import.is_too_long() {
             break;
         }
     }
     import
+}
+
+fn read_line(text: &Bytes, line: &[u8]) -> Result<Members, String> {
+    if line.len() > LINE_MAX {
+        return Err(format!("must have at most {LINE_MAX} bytes"));
+    }
+    Members::parse(text.slice_ref(line)).map_err(|error| match error {
+        Error::Invalid(_) => "must be a JSON object".to_owned(),
+        _ => "must be JSON that repeats no member".to_owned(),
+    })
 }
 
 fn parse_csv(text: &[u8]) -> UserImport {
@@ -119,7 +131,11 @@ fn parse_csv(text: &[u8]) -> UserImport {
         let begins = record.position().map_or(0, csv::Position::byte);
         let raw = usize::try_from(begins).ok().and_then(|begins| text.get(begins..ends));
         if !raw.is_some_and(is_well_quoted) {
-            import.problem(number, LINE, "must have its quotes as RFC 4180 says");
+            let problem = "must have its quotes as RFC 4180 says";
+            import.add_unreadable(number, LINE, problem);
+            if import.is_too_long() {
+                break;
+            }
             continue;
         }
         let Some(columns) = &columns else {
@@ -131,7 +147,7 @@ fn parse_csv(text: &[u8]) -> UserImport {
         };
         match read_cells(columns, &record) {
             Ok(members) => add(&mut import, number, members, in_columns),
-            Err(problem) => import.problem(number, LINE, problem),
+            Err(problem) => import.add_unreadable(number, LINE, problem),
         }
         if import.is_too_long() {
             break;
@@ -173,6 +189,11 @@ fn read_header(
     number: u64,
     record: &csv::ByteRecord,
 ) -> Option<Vec<&'static str>> {
+    if record.len() > COLUMNS.len() {
+        let most = COLUMNS.len();
+        import.problem(number, LINE, format!("must have at most {most} columns"));
+        return None;
+    }
     let mut columns = Vec::new();
     let mut good = true;
     for cell in record {

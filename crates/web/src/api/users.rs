@@ -26,7 +26,7 @@ use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
 use crate::envelope::{Success, WarnedSuccess, created, ok, ok_warned, tagged, unless_known};
-use crate::error::{ApiError, Failure};
+use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string};
 use crate::extract::query::Query;
@@ -45,7 +45,7 @@ pub(crate) struct UserBody<'a> {
     #[schema(required = true)]
     external_id: Option<ExternalIdBody<'a>>,
     /// Unique in the tenant, without regard to case.
-    #[schema(format = "email")]
+    #[schema(format = "idn-email")]
     email: &'a str,
     #[schema(required = true)]
     name: Option<&'a str>,
@@ -71,7 +71,7 @@ struct ExternalIdBody<'a> {
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     realm: &'a str,
     /// The person's `sub` there.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(schema_with = schemas::subject)]
     subject: &'a str,
 }
 
@@ -100,9 +100,9 @@ impl<'a> From<&'a User> for UserBody<'a> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_new` reads it")]
 pub(super) struct NewUserBody {
-    #[schema(format = "email", max_length = 254)]
+    #[schema(format = "idn-email", max_length = 254)]
     email: String,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     name: Option<String>,
     /// `active` unless given.
     #[schema(schema_with = schemas::user_status, required = false)]
@@ -111,8 +111,7 @@ pub(super) struct NewUserBody {
     #[schema(schema_with = schemas::user_roles, required = false)]
     roles: Option<Vec<String>>,
     external_id: Option<ExternalIdBody<'static>>,
-    /// What it signs in with, if it does so here. It is never shown.
-    #[schema(min_length = 12, max_length = 256, write_only, format = Password)]
+    #[schema(schema_with = schemas::password_or_null, required = false)]
     password: Option<String>,
 }
 
@@ -122,9 +121,9 @@ pub(super) struct NewUserBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "this is how the document tells it; `read_patch` reads it")]
 pub(super) struct UserPatchBody {
-    #[schema(format = "email", max_length = 254, nullable = false)]
+    #[schema(format = "idn-email", max_length = 254, nullable = false)]
     email: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = schemas::name_or_null, required = false)]
     name: Option<String>,
     #[schema(schema_with = schemas::user_status, required = false)]
     status: Option<String>,
@@ -141,7 +140,7 @@ pub(super) struct UserPatchBody {
 struct ExternalIdPatchBody {
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", nullable = false)]
     realm: Option<String>,
-    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[schema(schema_with = schemas::subject, required = false)]
     subject: Option<String>,
 }
 
@@ -151,14 +150,17 @@ struct ExternalIdPatchBody {
 #[expect(dead_code, reason = "this is how the document tells it; `read_query` reads it")]
 pub(super) struct UserParams {
     /// Those in this state; `inactive`: in any but active.
-    #[param(schema_with = schemas::user_status_filter)]
+    #[param(inline, value_type = Option<schemas::of::UserStatusFilter>)]
     status: Option<String>,
     /// Those who hold this role.
-    #[param(schema_with = schemas::user_role)]
+    #[param(inline, value_type = Option<schemas::of::UserRole>)]
     role: Option<String>,
     /// Those whose e-mail or name contains this, without regard to case.
-    #[param(min_length = 1, max_length = 200)]
+    #[param(inline, value_type = Option<schemas::of::Search>)]
     q: Option<String>,
+    /// What to sort by, with `-` before it to turn the order round.
+    #[param(inline, value_type = Option<schemas::of::UserSort>)]
+    sort: Option<String>,
 }
 
 fn read_roles(value: Value) -> Result<UserRoles, String> {
@@ -220,7 +222,7 @@ fn read_status_filter(text: &str) -> Result<UserStatusFilter, String> {
     Ok(UserStatusFilter::Is(status))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest)> {
+pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest<User>)> {
     let mut query = Query::parse(raw);
     let filter = UserFilter {
         status: query.take("status", read_status_filter),
@@ -241,11 +243,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest)>
     operation_id = "createUser",
     tag = "Users",
     request_body(content = NewUserBody),
-    responses(
-        (status = 201, description = "The user.", body = Success<UserBody<'_>>,
-            headers(("Location" = String, description = "Where it is."))),
-        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
-    ),
+    responses((status = 201, description = "The user.", body = Success<UserBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn create(
@@ -287,9 +285,9 @@ pub(crate) async fn list(
     let access = scope.authorize(&app, Permission::Read).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
-    let page = app.service.list_users(&access, &filter, request).await?;
+    let page = app.service.list_users(&access, &filter, &request).await?;
     let items: Vec<_> = page.items.iter().map(UserBody::from).collect();
-    ok(&app, "Users retrieved successfully", PageBody::new(&page, request, items))
+    ok(&app, "Users retrieved successfully", PageBody::new(&page, &request, items))
 }
 
 /// Read a user
@@ -326,10 +324,7 @@ pub(crate) async fn read(
         (UserPatchBody = "application/merge-patch+json"),
         (UserPatchBody = "application/json")
     )),
-    responses(
-        (status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>),
-        (status = 409, description = "`EMAIL_TAKEN`, `EXTERNAL_ID_TAKEN`: another user has it.", body = Failure<'_>)
-    ),
+    responses((status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>)),
     extensions(("x-tenantry-access" = json!("tenant")))
 )]
 pub(crate) async fn update(

@@ -15,6 +15,7 @@ use super::members::Members;
 use super::terms::{IDEMPOTENCY_KEY, Keyed};
 use crate::app::{App, AppState};
 use crate::error::ApiError;
+use crate::room::Room;
 
 /// A body nobody has read yet.
 #[derive(Debug)]
@@ -61,20 +62,21 @@ impl Media {
 }
 
 impl JsonBody {
+    /// The body of a request that takes no `Idempotency-Key`: whatever the header says, it is
+    /// ignored.
+    pub(crate) fn unkeyed(self) -> Self {
+        Self { keyed: None, ..self }
+    }
+
     /// Reads it as a JSON object.
     pub(crate) async fn read(self, app: &AppState, media: Media) -> Result<Members, ApiError> {
         if !is_of(&self.headers, media) {
             return Err(ApiError::UnsupportedMediaType(media.expected()));
         }
-        let limit = app.config.body_limit;
-        let bytes = collect(&self.headers, self.body, limit).await?;
-        let Some(keyed) = self.keyed else { return Ok(Members::parse(bytes)?) };
-        keyed.note_body(&bytes);
-        let mut members = Members::parse(bytes)?;
-        if let Err(problem) = &keyed.key {
-            members.problem(IDEMPOTENCY_KEY, &problem.to_string());
-        }
-        Ok(members)
+        let limit = app.config.limits.max_body_size;
+        let keyed = self.keyed.as_deref();
+        let bytes = collect(app, &self.headers, keyed, self.body, limit).await?;
+        members(keyed, bytes)
     }
 
     /// Reads it as a JSON object, which has no members if there is no body.
@@ -83,22 +85,35 @@ impl JsonBody {
         app: &AppState,
         media: Media,
     ) -> Result<Members, ApiError> {
+        let keyed = self.keyed.as_deref();
         // Whether a chunked body is empty shows at its end.
-        let bytes = collect(&self.headers, self.body, app.config.body_limit).await?;
+        let limit = app.config.limits.max_body_size;
+        let bytes = collect(app, &self.headers, keyed, self.body, limit).await?;
         if bytes.is_empty() {
-            return Ok(Members::parse(Bytes::from_static(b"{}"))?);
+            return members(keyed, Bytes::from_static(b"{}"));
         }
         if !is_of(&self.headers, media) {
             return Err(ApiError::UnsupportedMediaType(media.expected()));
         }
-        Ok(Members::parse(bytes)?)
+        members(keyed, bytes)
     }
 }
 
-/// Reads a body of at most this many bytes. Any body can hold a secret: the bytes are wiped when the
-/// last who reads them is done.
+/// Reads a JSON object. A key that is none is wrong beside whatever else is.
+fn members(keyed: Option<&Keyed>, json: Bytes) -> Result<Members, ApiError> {
+    let mut members = Members::parse(json)?;
+    if let Some(Err(problem)) = keyed.map(|keyed| &keyed.key) {
+        members.problem(IDEMPOTENCY_KEY, &problem.to_string());
+    }
+    Ok(members)
+}
+
+/// Reads a body of at most this many bytes, and takes note of it if the request may be repeated. Any
+/// body can hold a secret: the bytes are wiped when the last who reads them is done.
 pub(super) async fn collect(
+    app: &AppState,
     headers: &HeaderMap,
+    keyed: Option<&Keyed>,
     body: Body,
     limit: usize,
 ) -> Result<Bytes, ApiError> {
@@ -107,18 +122,44 @@ pub(super) async fn collect(
     if announced.is_some_and(|announced: usize| announced > limit) {
         return Err(ApiError::PayloadTooLarge(limit));
     }
-    let mut bytes = SecretBytes::with_capacity(announced.unwrap_or_default());
+    let patience = app.config.limits.body_timeout;
+    let mut read = BodyBytes {
+        bytes: SecretBytes::with_capacity(announced.unwrap_or_default()),
+        room: app.bodies.none(),
+    };
     let mut body = Limited::new(body, limit);
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => frame.data_ref().into_iter().for_each(|data| bytes.extend(data)),
-            Err(error) if error.is::<LengthLimitError>() => {
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await;
+        match frame.map_err(|_| ApiError::BodyTimedOut)? {
+            None => {
+                if let Some(keyed) = keyed {
+                    keyed.note_body(read.as_ref());
+                }
+                return Ok(Bytes::from_owner(read));
+            }
+            Some(Ok(frame)) => {
+                let Some(data) = frame.data_ref() else { continue };
+                read.room.add(data.len()).ok_or(ApiError::Overloaded)?;
+                read.bytes.extend(data);
+            }
+            Some(Err(error)) if error.is::<LengthLimitError>() => {
                 return Err(ApiError::PayloadTooLarge(limit));
             }
-            Err(_) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
+            Some(Err(_)) => return Err(Error::Malformed("the body ended early".to_owned()).into()),
         }
     }
-    Ok(Bytes::from_owner(bytes))
+}
+
+/// The bytes of a body, and the room that they take.
+struct BodyBytes {
+    bytes: SecretBytes,
+    room: Room,
+}
+
+impl AsRef<[u8]> for BodyBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
 }
 
 fn is_of(headers: &HeaderMap, media: Media) -> bool {

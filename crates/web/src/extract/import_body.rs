@@ -59,11 +59,8 @@ impl ImportBody {
         let format = media_type(&self.headers)
             .and_then(Format::of)
             .ok_or(ApiError::UnsupportedMediaType(Format::EXPECTED))?;
-        let limit = app.config.import_body_limit;
-        let bytes = collect(&self.headers, self.body, limit).await?;
-        if let Some(keyed) = self.keyed {
-            keyed.note_body(&bytes);
-        }
+        let (limit, keyed) = (app.config.limits.max_import_size, self.keyed.as_deref());
+        let bytes = collect(app, &self.headers, keyed, self.body, limit).await?;
         Ok((format, bytes))
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr as _;
 
+use percent_encoding::percent_decode_str;
 use tenantry_domain::error::{Problems, Result};
 use tenantry_domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, PageRequest, PageStart};
+use tenantry_domain::sort::{Listed, Sort};
 
 use super::values::integer;
 
@@ -20,9 +23,13 @@ impl Query {
     pub(crate) fn parse(raw: Option<&str>) -> Self {
         let mut problems = Problems::default();
         let mut values = BTreeMap::new();
-        let pairs: Vec<(String, String)> = problems
-            .take("query", serde_urlencoded::from_str(raw.unwrap_or_default()))
-            .unwrap_or_default();
+        let raw = raw.unwrap_or_default();
+        let pairs: Vec<(String, String)> =
+            problems.take("query", serde_urlencoded::from_str(raw)).unwrap_or_default();
+        // The library reads bytes that are no text as replacement characters.
+        if percent_decode_str(raw).decode_utf8().is_err() {
+            problems.add("query", "must be in UTF-8");
+        }
         let mut repeated = BTreeSet::new();
         for (name, value) in pairs {
             if values.insert(name.clone(), value).is_some() {
@@ -71,18 +78,26 @@ impl Query {
         self.take("offset", |text| integer(text, 0..=MAX_INTEGER))
     }
 
-    /// `limit`, `offset` and `cursor`.
-    pub(crate) fn page(&mut self) -> PageRequest {
+    /// `sort`, `limit`, `offset` and `cursor`.
+    pub(crate) fn page<T: Listed>(&mut self) -> PageRequest<T> {
         let limit = self.limit();
         let both = self.values.contains_key("offset") && self.values.contains_key("cursor");
         if both {
             self.problem("offset", "must not be given together with cursor");
         }
-        let offset = self.offset();
-        let cursor = self.take("cursor", Cursor::parse);
-        let from =
-            cursor.map_or_else(|| PageStart::Offset(offset.unwrap_or_default()), PageStart::After);
-        PageRequest { limit, from }
+        let offset = self.offset().unwrap_or_default();
+        let is_sorted = self.values.contains_key("sort");
+        let sort = self.take("sort", Sort::from_str);
+        // Nothing is said about the order of a cursor beside a sort that is none.
+        let said = if is_sorted { sort } else { Some(Sort::default()) };
+        let cursor = self.take("cursor", |text| match Cursor::parse(text) {
+            Ok(cursor) if said.is_some_and(|said| said != cursor.sort()) => {
+                Err(format!("is of the order {}: give the same sort with it", cursor.sort()))
+            }
+            parsed => parsed.map_err(|wrong| wrong.to_string()),
+        });
+        let start = PageStart::Offset { sort: sort.unwrap_or_default(), offset };
+        PageRequest { limit, from: cursor.map_or(start, PageStart::After) }
     }
 
     /// Fails with everything that is wrong, unknown parameters included.
@@ -99,11 +114,15 @@ pub(crate) const MAX_INTEGER: u64 = 1 << 53;
 
 #[cfg(test)]
 mod tests {
+    use tenantry_domain::clock::Timestamp;
     use tenantry_domain::error::Error;
+    use tenantry_domain::id::TenantId;
+    use tenantry_domain::sort::SortKey;
+    use tenantry_domain::user::{User, UserField};
 
     use super::*;
 
-    fn page(raw: &str) -> Result<PageRequest, Vec<(String, String)>> {
+    fn page(raw: &str) -> Result<PageRequest<User>, Vec<(String, String)>> {
         let mut query = Query::parse(Some(raw));
         let page = query.page();
         match query.finish() {
@@ -119,23 +138,47 @@ mod tests {
         page(raw).unwrap_err().into_iter().map(|(field, _)| field).collect()
     }
 
+    const BY_NAME: Sort<UserField> = Sort { field: UserField::Name, descending: true };
+
+    fn cursor(sort: Sort<UserField>, key: SortKey) -> Cursor<User> {
+        Cursor::new(sort, key, TenantId::PLATFORM.as_uuid()).unwrap()
+    }
+
     #[test]
     fn reads_a_page() {
-        let from = PageStart::Offset(0);
+        let from = PageStart::Offset { sort: Sort::default(), offset: 0 };
         assert_eq!(page(""), Ok(PageRequest { limit: 50, from }));
-        let from = PageStart::Offset(20);
+        let from = PageStart::Offset { sort: Sort::default(), offset: 20 };
         assert_eq!(page("limit=500&offset=20"), Ok(PageRequest { limit: 500, from }));
-        let cursor = Cursor::parse(&"A".repeat(32)).unwrap();
-        let from = PageStart::After(cursor);
-        let raw = format!("cursor={}&limit=1", cursor.to_text());
-        assert_eq!(page(&raw), Ok(PageRequest { limit: 1, from }));
+        let from = PageStart::Offset { sort: BY_NAME, offset: 20 };
+        assert_eq!(page("sort=-name&offset=20"), Ok(PageRequest { limit: 50, from }));
+        let by_creation = cursor(Sort::default(), SortKey::Instant(Timestamp::MIN));
+        for sort in ["", "&sort=createdAt"] {
+            let raw = format!("cursor={}&limit=1{sort}", by_creation.to_text());
+            let from = PageStart::After(by_creation.clone());
+            assert_eq!(page(&raw), Ok(PageRequest { limit: 1, from }));
+        }
+        let by_name = cursor(BY_NAME, SortKey::Absent);
+        let raw = format!("cursor={}&sort=-name", by_name.to_text());
+        assert_eq!(page(&raw), Ok(PageRequest { limit: 50, from: PageStart::After(by_name) }));
+    }
+
+    #[test]
+    fn a_cursor_goes_with_its_own_order() {
+        let cursor = cursor(BY_NAME, SortKey::Absent).to_text();
+        for sort in ["", "&sort=name", "&sort=-email", "&sort=createdAt"] {
+            let problems = page(&format!("cursor={cursor}{sort}")).unwrap_err();
+            let expected = "is of the order -name: give the same sort with it";
+            assert_eq!(problems, [("cursor".to_owned(), expected.to_owned())], "{sort}");
+        }
+        assert_eq!(offending(&format!("cursor={cursor}&sort=age")), ["sort"]);
     }
 
     #[test]
     fn names_everything_that_is_wrong_at_once() {
         assert_eq!(
-            offending("limit=0&offset=-1&cursor=x&page=2&page=3"),
-            ["page", "limit", "offset", "offset", "cursor", "page"]
+            offending("limit=0&offset=-1&cursor=x&page=2&page=3&sort=up"),
+            ["page", "limit", "offset", "offset", "sort", "cursor", "page"]
         );
     }
 
@@ -144,6 +187,7 @@ mod tests {
         for limit in ["0", "501", "+5", "5.0", "5e0", "", " 5", "٥", "99999999999999999999"] {
             assert_eq!(offending(&format!("limit={limit}")), ["limit"], "{limit}");
         }
+        assert_eq!(offending("limit=1&q=%ff%C3%A4"), ["query", "q"]);
         assert_eq!(offending("offset=9007199254740993"), ["offset"]);
         assert!(page("offset=9007199254740992").is_ok());
     }

@@ -85,11 +85,14 @@ impl Terms {
         Self {
             keyed: Keyed::of(parts),
             if_match: if_match.map(|text| IfMatch::parse(&text)),
-            // One that cannot be read spares nobody the answer.
-            if_none_match: list(&parts.headers, &IF_NONE_MATCH)
-                .and_then(|text| TagList::parse(&text).ok()),
+            if_none_match: known(&parts.headers),
         }
     }
+}
+
+/// The states that the caller knows. A header that cannot be read spares nobody the answer.
+pub(crate) fn known(headers: &HeaderMap) -> Option<TagList> {
+    list(headers, &IF_NONE_MATCH).and_then(|text| TagList::parse(&text).ok())
 }
 
 /// A header that is a list, from all its lines.

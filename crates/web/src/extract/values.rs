@@ -35,8 +35,10 @@ pub(crate) fn not_in(range: &RangeInclusive<u64>) -> String {
 /// Reads an absolute `http` or `https` URL.
 pub(crate) fn http_url(text: &str) -> Result<String, String> {
     let wrong = || format!("must be an absolute http or https URL of at most {URL_MAX} characters");
-    // The library drops fragments without a word, and an address has no use for a password.
-    let plain = text.len() <= URL_MAX && !text.contains(['#', '@']);
+    // The library drops fragments without a word and takes any byte beyond ASCII, and an address has
+    // no use for a password.
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b"#@".contains(&byte);
+    let plain = text.len() <= URL_MAX && text.bytes().all(fits);
     let uri = Uri::from_str(text).ok().filter(|_| plain).ok_or_else(wrong)?;
     let web = uri.scheme_str().is_some_and(|scheme| matches!(scheme, "http" | "https"));
     let host = uri.host().is_some_and(|host| !host.is_empty());
@@ -95,6 +97,8 @@ mod tests {
             "javascript:alert(1)",
             "https://u:p@a.example",
             "https://a.example/#x",
+            "https://a.example/\u{202e}",
+            "https://ä.example",
             &long,
         ] {
             assert!(http_url(url).is_err(), "{url}");

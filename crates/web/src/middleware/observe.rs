@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
 use super::request_id::{X_REQUEST_ID, request_id};
@@ -18,7 +18,7 @@ const NO_ROUTE: &str = "none";
 
 pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let _in_flight = app.metrics.enter();
+    let entered = app.underway.enter();
     let header = request_id(request.headers(), &app.service);
     let id = header.to_str().unwrap_or_default();
     let matched = request.extensions().get::<MatchedPath>().cloned();
@@ -26,7 +26,11 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     let method = method_label(request.method());
     let span = tracing::info_span!("request", request_id = id, method, route);
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = if entered.may_go_on(route) {
+        next.run(request).instrument(span.clone()).await
+    } else {
+        ApiError::Overloaded.into_response()
+    };
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         span.in_scope(|| explain(&app, &error));
         response = error.render(response, id, app.service.now());
@@ -47,6 +51,12 @@ fn explain(app: &AppState, error: &ApiError) {
     if let Some(reason) = error.auth_failure() {
         app.metrics.auth_failed(reason);
         tracing::debug!(reason = reason.as_str(), "authentication failed");
+        return;
+    }
+    if matches!(error, ApiError::Overloaded) {
+        // There can be very many of them.
+        app.metrics.turned_away();
+        tracing::debug!(%error, "turned away");
         return;
     }
     match error.code() {
