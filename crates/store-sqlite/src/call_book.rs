@@ -22,6 +22,10 @@ use crate::usage::{self, Schema};
 const TABLES: &[(&str, &str)] =
     &[("usage_months", "month, slot"), ("usage_hours", "hour, slot"), ("usage_heartbeats", "slot")];
 
+/// Pages of the write-ahead log after which they are carried over to the file, which waits for the
+/// disk and is better done seldom: 32 MiB.
+const CHECKPOINT_PAGES: u32 = 8_192;
+
 /// The one writer of the metered calls, in the server's process.
 #[derive(Debug)]
 pub(crate) struct CallBook {
@@ -39,6 +43,7 @@ pub(crate) struct HeldCallBook<'a> {
 impl CallBook {
     pub(crate) fn new(connection: Connection, projection: Arc<Projection>) -> Result<Self> {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         Ok(Self { connection: Mutex::new(connection), projection })
     }
 

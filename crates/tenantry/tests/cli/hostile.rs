@@ -269,7 +269,7 @@ async fn fewer_files_than_connections() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\""]).arg(serve.get_program());
     command.args(serve.get_args()).arg("--data-dir").arg(directory.path());
-    let server = Server::start(&mut command);
+    let server = Server::start(command.env("TENANTRY_LOG", "warn"));
     let token = directory.operator();
     let target = Target { directory, server, token };
     let mut idle = Vec::new();
