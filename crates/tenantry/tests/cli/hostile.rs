@@ -267,7 +267,7 @@ async fn fewer_files_than_connections() {
     let directory = DataDir::new();
     let serve = tenantry("serve --listen 127.0.0.1:0");
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\""]).arg(serve.get_program());
+    command.args(["-c", "ulimit -n 264 && exec \"$0\" \"$@\""]).arg(serve.get_program());
     command.args(serve.get_args()).arg("--data-dir").arg(directory.path());
     let server = Server::start(command.env("TENANTRY_LOG", "warn"));
     let token = directory.operator();
