@@ -35,6 +35,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "tenantry-web",
         ],
     ),
+    ("tenantry-bench", &[]),
     (
         "tenantry-testkit",
         &[

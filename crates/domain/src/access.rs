@@ -117,7 +117,7 @@ pub struct CallerState {
     /// The state of the caller's tenant; `None` if there is no such tenant (any more).
     pub tenant: Option<TenantStatus>,
     /// The caller's user row, if the probe asked for one and it is there.
-    pub user: Option<CallerUser>,
+    pub user: Option<Arc<CallerUser>>,
 }
 
 /// What matters of a calling user's row.

@@ -132,6 +132,11 @@ impl Month {
         Timestamp::from_millis(start.unwrap_or_default())
     }
 
+    /// The month with this number, see [`Month::index`].
+    pub const fn from_index(index: i32) -> Self {
+        Self(index)
+    }
+
     /// The number a store keeps: months since January of the year 0.
     pub const fn index(self) -> i32 {
         self.0

@@ -41,6 +41,17 @@ pub struct Heartbeat {
     pub last_activity: Option<Timestamp>,
 }
 
+impl Heartbeat {
+    /// The later of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            last_call: self.last_call.max(other.last_call),
+            last_activity: self.last_activity.max(other.last_activity),
+        }
+    }
+}
+
 /// The instant at which a tenant is read or changed: by the clock, but never before what has happened
 /// to the tenant already, by whichever process. With a clock that does not step back within a
 /// process ([`MonotonicClock`](crate::clock::MonotonicClock)), no instant, count or month that was

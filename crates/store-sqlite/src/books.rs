@@ -14,6 +14,7 @@ use tenantry_domain::ledger::{Action, ActorInfo, ActorKind, Entry, Erasable, Eve
 use tenantry_domain::stats::effective_now;
 
 use crate::error::Result;
+use crate::projection::Projection;
 use crate::sql::{
     self, At, Fixed, Number, Value, blob, count_columns, instant, number, tenant_id, text,
 };
@@ -27,13 +28,27 @@ pub(crate) const SETTLE_AT_ONCE: usize = 200;
 pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// What the server remembers; the command line remembers nothing.
+    projection: Option<Arc<Projection>>,
 }
 
 impl Context {
     /// What was read at an instant must stay read when the clock steps back, also by a read that
     /// left no trace.
     pub(crate) fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock: Arc::new(MonotonicClock::new(clock)), entropy }
+        Self { clock: Arc::new(MonotonicClock::new(clock)), entropy, projection: None }
+    }
+
+    /// The same, in a process that remembers.
+    pub(crate) fn with_projection(self, projection: Arc<Projection>) -> Self {
+        Self { projection: Some(projection), ..self }
+    }
+
+    /// Notes that the transaction under way changes a tenant.
+    pub(crate) fn begin_change(&self, tenant: TenantId) {
+        if let Some(projection) = &self.projection {
+            projection.begin_change(tenant);
+        }
     }
 }
 
@@ -82,6 +97,7 @@ impl<'a> Books<'a> {
         // instants and nothing can expire unseen between the reading and the commit.
         let heartbeat = usage::heartbeat(connection, tenant)?;
         let at = effective_now(context.clock.now(), &head, heartbeat);
+        context.begin_change(tenant);
         Ok(Self { connection, tenant, at, person: None, context, head })
     }
 
@@ -92,6 +108,7 @@ impl<'a> Books<'a> {
         tenant: TenantId,
     ) -> Result<Self> {
         let at = context.clock.now();
+        context.begin_change(tenant);
         let books = Self { connection, tenant, at, person: None, context, head: Head::EMPTY };
         let sql = concat!(
             "INSERT INTO ledger_heads (tenant_id, seq, hash, at, last_activity_at, ",
@@ -314,6 +331,20 @@ pub(crate) fn corrected(
     due(connection, tenant, at)?
         .iter()
         .try_fold(counts, |counts, change| Ok(counts.after(change, at)?))
+}
+
+/// When the next thing expires after `at`.
+pub(crate) fn next_due(
+    connection: &Connection,
+    tenant: TenantId,
+    at: Timestamp,
+) -> Result<Option<Timestamp>> {
+    sql::one(
+        connection,
+        "SELECT min(due_at) FROM expiries WHERE tenant_id = ?1 AND due_at > ?2",
+        params![tenant_id(tenant), At(at)],
+        |row| Ok(row.get::<_, Option<At>>(0)?.map(|at| at.0)),
+    )
 }
 
 /// What has expired by `at` and has no entry yet: how many of each kind.

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{OpenError, Result};
+use crate::error::{Fault, OpenError, Result};
 
 /// The database's name in the data directory.
 const FILE: &str = "tenantry.db";
+/// The name of the book of calls there.
+const CALLS: &str = "tenantry-calls.db";
 /// The server's lock in the data directory.
 const LOCK: &str = "tenantry.lock";
 /// How long a write waits for another process, such as the command line, to be done.
@@ -48,6 +50,15 @@ impl Database {
         self.file.display().to_string()
     }
 
+    /// The file of the book of calls, for messages.
+    pub(crate) fn calls_name(&self) -> String {
+        self.calls().display().to_string()
+    }
+
+    fn calls(&self) -> PathBuf {
+        self.file.with_file_name(CALLS)
+    }
+
     /// Takes the lock that one server holds as long as it runs. The system gives it back when the
     /// process ends, however it ends.
     pub(crate) fn lock(&self) -> std::result::Result<File, OpenError> {
@@ -62,29 +73,73 @@ impl Database {
 
     /// A connection that writes. Its file is made if need be.
     pub(crate) fn open_writer(&self) -> std::result::Result<Connection, OpenError> {
-        // SQLite reports a file that cannot be written only when it is written, and makes one that
-        // others can read.
-        private_file().open(&self.file).map_err(|cause| not_writable(&self.file, &cause))?;
-        self.connect_writer().map_err(|fault| fault.while_opening(&self.name()))
+        let connection = open_for_writing(&self.file)?;
+        // What is deleted or erased is overwritten, rather than left in unused parts of the file.
+        connection
+            .pragma_update(None, "secure_delete", true)
+            .map_err(|error| Fault::from(error).while_opening(&self.name()))?;
+        Ok(connection)
     }
 
-    fn connect_writer(&self) -> Result<Connection> {
-        let connection = Connection::open(&self.file)?;
-        set_up(&connection)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        // What is deleted or erased is overwritten, rather than left in unused parts of the file.
-        connection.pragma_update(None, "secure_delete", true)?;
-        Ok(connection)
+    /// The connection that writes the book of calls. Its file is made if need be.
+    pub(crate) fn open_calls(&self) -> std::result::Result<Connection, OpenError> {
+        open_for_writing(&self.calls())
     }
 
     /// A connection that cannot write.
     pub(crate) fn connect_reader(&self) -> Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(&self.file, flags)?;
         set_up(&connection)?;
+        self.join_calls(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(connection)
     }
+
+    /// Has a connection read the calls of both files: those of the changes and reports in the
+    /// database, and the metered ones in the book of calls, which it can only read.
+    pub(crate) fn join_calls(&self, connection: &Connection) -> Result<()> {
+        let file = format!("file:{}?mode=ro", uri_path(&self.calls()));
+        connection.execute("ATTACH DATABASE ?1 AS metered", [file])?;
+        for (view, table) in [
+            ("all_usage_months", "usage_months"),
+            ("all_usage_hours", "usage_hours"),
+            ("all_usage_heartbeats", "usage_heartbeats"),
+        ] {
+            connection.execute_batch(&format!(
+                "CREATE TEMP VIEW {view} AS
+                 SELECT * FROM main.{table} UNION ALL SELECT * FROM metered.{table}"
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// A connection to a file in WAL mode, which is made if need be.
+fn open_for_writing(file: &Path) -> std::result::Result<Connection, OpenError> {
+    // SQLite reports a file that cannot be written only when it is written, and makes one that
+    // others can read.
+    private_file().open(file).map_err(|cause| not_writable(file, &cause))?;
+    let connect = || -> Result<Connection> {
+        let connection = Connection::open(file)?;
+        set_up(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        Ok(connection)
+    };
+    connect().map_err(|fault| fault.while_opening(&file.display().to_string()))
+}
+
+/// A path as SQLite takes it in a URI.
+fn uri_path(path: &Path) -> String {
+    let escape = |character: char| match character {
+        '%' => "%25".to_owned(),
+        '?' => "%3f".to_owned(),
+        '#' => "%23".to_owned(),
+        other => other.to_string(),
+    };
+    path.display().to_string().chars().map(escape).collect()
 }
 
 fn set_up(connection: &Connection) -> Result<()> {

@@ -8,16 +8,19 @@ use rusqlite::Connection;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
-use tenantry_domain::error::Result;
+use tenantry_domain::error::{Error, Result};
 
 use crate::books::{Books, Context, SETTLE_AT_ONCE};
+use crate::call_book::CallBook;
 use crate::connect::Database;
+use crate::projection::Projection;
 use crate::readers::Readers;
-use crate::writer::{Durability, Outcome, Writer};
+use crate::writer::{Durability, Outcome, Side, Writer};
 
 mod api_keys;
 mod audit;
 mod books;
+mod call_book;
 mod connect;
 mod credentials;
 mod erasure;
@@ -29,15 +32,20 @@ mod list;
 mod marks;
 mod migrate;
 mod oauth_clients;
+mod projection;
 mod purge;
 mod readers;
 mod recounts;
+mod snapshot;
 mod sql;
 mod statistician;
 mod tenants;
 mod usage;
 mod users;
 mod writer;
+
+use crate::error::Fault;
+use crate::migrate::{CALLS, DATABASE};
 
 pub use crate::error::OpenError;
 
@@ -47,8 +55,16 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     context: Context,
-    /// Held by a server as long as it runs.
-    _lock: Option<File>,
+    /// What a server has beside that, as long as it runs.
+    server: Option<Server>,
+}
+
+/// What the one server of a data directory has.
+#[derive(Debug)]
+struct Server {
+    projection: Arc<Projection>,
+    calls: Arc<CallBook>,
+    _lock: File,
 }
 
 impl SqliteStore {
@@ -78,9 +94,17 @@ impl SqliteStore {
         let database = Database::prepare(directory)?;
         let lock = database.lock()?;
         let connection = database.open_writer()?;
+        let calls = database.open_calls()?;
         let context = Context::new(clock, entropy);
-        let applied = migrate::migrate(&connection, &database.name(), &context)?;
-        Ok((Self::start(database, connection, context, Some(lock))?, applied))
+        let mut applied = migrate::migrate(&connection, &database.name(), &context, &DATABASE)?;
+        applied.extend(migrate::migrate(&calls, &database.calls_name(), &context, &CALLS)?);
+        let server = |fault: Fault| fault.while_opening(&database.name());
+        let outside = statistician::outside_changes(&connection).map_err(server)?;
+        let projection = Arc::new(Projection::new(outside));
+        let calls = Arc::new(CallBook::new(calls, Arc::clone(&projection)).map_err(server)?);
+        let context = context.with_projection(Arc::clone(&projection));
+        let server = Server { projection, calls, _lock: lock };
+        Ok((Self::start(database, connection, context, Some(server))?, applied))
     }
 
     /// Opens the database of a data directory beside its server, if one runs: for the command
@@ -95,7 +119,7 @@ impl SqliteStore {
     ) -> std::result::Result<Self, OpenError> {
         let database = Database::find(directory)?;
         let connection = database.open_writer()?;
-        migrate::require_newest(&connection, &database.name())?;
+        migrate::require_newest(&connection, &database.name(), &DATABASE)?;
         Self::start(database, connection, Context::new(clock, entropy), None)
     }
 
@@ -103,14 +127,24 @@ impl SqliteStore {
         database: Database,
         connection: Connection,
         context: Context,
-        lock: Option<File>,
+        server: Option<Server>,
     ) -> std::result::Result<Self, OpenError> {
-        let writer = Writer::start(connection).map_err(|cause| OpenError::NotWritable {
+        database.join_calls(&connection).map_err(|fault| fault.while_opening(&database.name()))?;
+        let side = match &server {
+            Some(server) => Side::Server(Arc::clone(&server.projection)),
+            None => Side::Outside,
+        };
+        let writer = Writer::start(connection, side).map_err(|cause| OpenError::NotWritable {
             path: database.name(),
             cause: cause.to_string(),
         })?;
         let readers = Arc::new(Readers::new(database));
-        Ok(Self { writer, readers, context, _lock: lock })
+        Ok(Self { writer, readers, context, server })
+    }
+
+    /// What only the server can do.
+    fn server(&self) -> Result<&Server> {
+        self.server.as_ref().ok_or_else(|| Error::internal("only the server counts calls"))
     }
 
     /// A short read, on the caller's own thread: it takes microseconds, and a hop would take more.

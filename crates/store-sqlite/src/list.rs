@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::books::Context;
-    use crate::migrate::migrate;
+    use crate::migrate::{DATABASE, migrate};
 
     /// How SQLite reads the page after a place in an order of a tenant's users.
     fn plan(connection: &Connection, field: UserField, key: &SortKey, column: &str) -> String {
@@ -196,7 +196,7 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let clock = Arc::new(ManualClock::default());
         let context = Context::new(clock, Arc::new(SeededEntropy::default()));
-        migrate(&connection, "memory", &context).unwrap();
+        migrate(&connection, "memory", &context, &DATABASE).unwrap();
         let instant = SortKey::Instant(Timestamp::MIN);
         let text = SortKey::Text("ann".to_owned());
         for (field, key, column, index) in [

@@ -17,6 +17,27 @@ struct Migration {
     sql: &'static str,
 }
 
+/// The migrations of one file.
+pub(crate) struct History {
+    migrations: &'static [Migration],
+    /// What must be there once the file is at the newest version.
+    finish: fn(&Connection, &Context) -> Result<()>,
+}
+
+/// The database's.
+pub(crate) const DATABASE: History =
+    History { migrations: MIGRATIONS, finish: tenants::create_platform };
+
+/// Those of the book of calls.
+pub(crate) const CALLS: History = History {
+    migrations: &[Migration {
+        version: 1,
+        name: "calls",
+        sql: include_str!("../migrations/calls/0001_initial.sql"),
+    }],
+    finish: |_, _| Ok(()),
+};
+
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", sql: include_str!("../migrations/0001_initial.sql") },
     Migration {
@@ -44,6 +65,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "marks_of_people",
         sql: include_str!("../migrations/0006_marks_of_people.sql"),
     },
+    Migration {
+        version: 7,
+        name: "outside_changes",
+        sql: include_str!("../migrations/0007_outside_changes.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").
@@ -55,9 +81,11 @@ impl Migration {
     }
 }
 
-/// The newest version known here.
-fn newest() -> u32 {
-    MIGRATIONS.last().map_or(0, |migration| migration.version)
+impl History {
+    /// The newest version known here.
+    fn newest(&self) -> u32 {
+        self.migrations.last().map_or(0, |migration| migration.version)
+    }
 }
 
 /// Brings a database to the newest version. Answers the names of the migrations it applied.
@@ -65,9 +93,10 @@ pub(crate) fn migrate(
     connection: &Connection,
     path: &str,
     context: &Context,
+    history: &History,
 ) -> std::result::Result<Vec<String>, OpenError> {
-    let before = check(connection, path)?;
-    let unapplied = MIGRATIONS.iter().filter(|migration| migration.version > before);
+    let before = check(connection, path, history)?;
+    let unapplied = history.migrations.iter().filter(|migration| migration.version > before);
     let result: Result<Vec<_>> = (|| {
         add_folded(connection)?;
         let applied = unapplied.map(|migration| {
@@ -75,8 +104,7 @@ pub(crate) fn migrate(
             Ok(format!("{:04}_{}", migration.version, migration.name))
         });
         let applied = applied.collect::<Result<_>>()?;
-        // It takes the newest schema.
-        transaction(connection, || tenants::create_platform(connection, context))?;
+        transaction(connection, || (history.finish)(connection, context))?;
         Ok(applied)
     })();
     result.map_err(|fault| fault.while_opening(path))
@@ -86,26 +114,32 @@ pub(crate) fn migrate(
 pub(crate) fn require_newest(
     connection: &Connection,
     path: &str,
+    history: &History,
 ) -> std::result::Result<(), OpenError> {
-    let found = check(connection, path)?;
-    if found == newest() {
+    let found = check(connection, path, history)?;
+    let known = history.newest();
+    if found == known {
         Ok(())
     } else {
-        Err(OpenError::Older { path: path.to_owned(), found, known: newest() })
+        Err(OpenError::Older { path: path.to_owned(), found, known })
     }
 }
 
 /// Reads a database's version and refuses one that this Tenantry cannot use.
-fn check(connection: &Connection, path: &str) -> std::result::Result<u32, OpenError> {
-    let applied = applied(connection).map_err(|fault| fault.while_opening(path))?;
+fn check(
+    connection: &Connection,
+    path: &str,
+    history: &History,
+) -> std::result::Result<u32, OpenError> {
+    let applied = applied(connection, history).map_err(|fault| fault.while_opening(path))?;
     for (version, checksum) in &applied {
-        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
+        let known = history.migrations.iter().find(|migration| migration.version == *version);
         match known {
             None => {
                 return Err(OpenError::Newer {
                     path: path.to_owned(),
                     found: *version,
-                    known: newest(),
+                    known: history.newest(),
                 });
             }
             Some(migration) if migration.checksum() != *checksum => {
@@ -117,7 +151,7 @@ fn check(connection: &Connection, path: &str) -> std::result::Result<u32, OpenEr
     Ok(applied.last().map_or(0, |(version, _)| *version))
 }
 
-fn applied(connection: &Connection) -> Result<Vec<(u32, String)>> {
+fn applied(connection: &Connection, history: &History) -> Result<Vec<(u32, String)>> {
     let tables: i64 =
         connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -135,7 +169,7 @@ fn applied(connection: &Connection) -> Result<Vec<(u32, String)>> {
     let newest = statement
         .query_row([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))
         .optional()?;
-    if newest.as_ref().is_some_and(|(version, _)| *version > self::newest()) {
+    if newest.as_ref().is_some_and(|(version, _)| *version > history.newest()) {
         return Ok(newest.into_iter().collect());
     }
     let mut statement =

@@ -28,22 +28,36 @@ impl Readers {
         Self { database, idle: Mutex::new(Vec::with_capacity(IDLE)), long: Semaphore::new(LONG) }
     }
 
+    /// Runs one statement, on a snapshot of its own.
+    pub(crate) fn now<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = self.take()?;
+        let result = read(&connection);
+        self.give_back(connection);
+        result
+    }
+
     /// Runs `read` on one snapshot.
     pub(crate) fn snapshot<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let connection = match self.lock().pop() {
-            Some(connection) => connection,
-            None => self.database.connect_reader()?,
-        };
+        let connection = self.take()?;
         connection.prepare_cached("BEGIN")?.execute([])?;
         let result = read(&connection);
         // A connection whose transaction cannot be ended is dropped, which ends it.
         if connection.prepare_cached("COMMIT")?.execute([]).is_ok() {
-            let mut idle = self.lock();
-            if idle.len() < IDLE {
-                idle.push(connection);
-            }
+            self.give_back(connection);
         }
         result
+    }
+
+    fn take(&self) -> Result<Connection> {
+        let idle = self.lock().pop();
+        idle.map_or_else(|| self.database.connect_reader(), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.lock();
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
     }
 
     /// Runs a read that may take long on one snapshot, away from the threads that answer others.

@@ -72,8 +72,12 @@ fn recount(connection: &Connection, tenant: TenantId) -> Result<Option<Recount>>
         },
         expiry_mismatches: mismatches(connection, tenant, head.at)?,
         calls: Pair {
-            books: sum("SELECT coalesce(sum(calls), 0) FROM usage_months WHERE tenant_id = ?1")?,
-            counted: sum("SELECT coalesce(sum(calls), 0) FROM usage_hours WHERE tenant_id = ?1")?,
+            books: sum(
+                "SELECT coalesce(sum(calls), 0) FROM all_usage_months WHERE tenant_id = ?1",
+            )?,
+            counted: sum(
+                "SELECT coalesce(sum(calls), 0) FROM all_usage_hours WHERE tenant_id = ?1",
+            )?,
         },
         storage: Pair {
             books: sum("SELECT coalesce(sum(bytes), 0) FROM storage_totals WHERE tenant_id = ?1")?,

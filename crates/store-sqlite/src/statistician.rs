@@ -1,22 +1,27 @@
 //! Who calls, and the numbers.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, TenantAccess};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
+use tenantry_domain::error::Error;
 use tenantry_domain::guarded::Guarded;
-use tenantry_domain::id::TenantId;
-use tenantry_domain::stats::{Statistics, effective_now, last_activity, months};
-use tenantry_domain::text::Name;
-use tenantry_domain::usage::Bytes;
+use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::stats::Statistics;
 use tenantry_store::Statistician;
 
-use crate::SqliteStore;
-use crate::books::{corrected, head};
-use crate::error::Result;
-use crate::sql::{self, At, Number, count_columns, tenant_id};
-use crate::{tenants, usage, users};
+use crate::books::corrected;
+use crate::error::{Fault, Result};
+use crate::snapshot::{Calls, Snapshot};
+use crate::sql::{self, At, count_columns, tenant_id};
+use crate::usage::Schema;
+use crate::{Server, SqliteStore, tenants, users};
+
+/// Reads of the database between which somebody else was quicker; then calls are held up for one.
+const ATTEMPTS: usize = 8;
 
 #[async_trait]
 impl Statistician for SqliteStore {
@@ -24,7 +29,7 @@ impl Statistician for SqliteStore {
         &self,
         probe: &CallerProbe,
     ) -> tenantry_domain::error::Result<CallerState> {
-        self.read(|connection| caller_state(connection, probe))
+        self.notice_changes().and_then(|()| self.caller(probe)).map_err(|fault| fault.0)
     }
 
     async fn statistics(
@@ -32,14 +37,11 @@ impl Statistician for SqliteStore {
         probe: &CallerProbe,
         tenant: TenantId,
     ) -> tenantry_domain::error::Result<(CallerState, Guarded<Option<Statistics>>)> {
-        // The clock is read before the snapshot is taken: the answer then holds everything that
-        // was done before its instant.
-        let clock = self.context.clock.now();
-        self.read(|connection| {
-            let caller = caller_state(connection, probe)?;
-            let statistics = statistics(connection, tenant, clock)?;
-            Ok((caller, Guarded::new(tenant, statistics)))
-        })
+        let read = || {
+            self.notice_changes()?;
+            Ok((self.caller(probe)?, Guarded::new(tenant, self.current(tenant)?)))
+        };
+        read().map_err(|fault: Fault| fault.0)
     }
 
     async fn counts_at(
@@ -54,6 +56,124 @@ impl Statistician for SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Whether a tenant exists. That it does is remembered.
+    pub(crate) fn exists(&self, tenant: TenantId) -> Result<bool> {
+        let remembered = self.server.as_ref().and_then(|it| it.projection.snapshot(tenant));
+        if remembered.is_some() {
+            return Ok(true);
+        }
+        Ok(self.readers.snapshot(|connection| tenants::status(connection, tenant))?.is_some())
+    }
+
+    /// Has nothing remembered that the command line has changed meanwhile.
+    fn notice_changes(&self) -> Result<()> {
+        if let Some(server) = &self.server {
+            server.projection.notice(self.readers.now(outside_changes)?);
+        }
+        Ok(())
+    }
+
+    /// What a caller is worth now.
+    fn caller(&self, probe: &CallerProbe) -> Result<CallerState> {
+        let Some(server) = &self.server else {
+            return self.readers.snapshot(|connection| caller_state(connection, probe));
+        };
+        let remembered = server.projection.snapshot(probe.tenant);
+        let snapshot = match remembered {
+            Some(snapshot) => snapshot,
+            None => match self.read_through(server, probe.tenant)? {
+                Some((snapshot, _)) => snapshot,
+                None => return Ok(CallerState { tenant: None, user: None }),
+            },
+        };
+        let user = match probe.user {
+            None => None,
+            Some(id) => snapshot.caller(id, || {
+                self.readers.snapshot(|connection| caller_user(connection, probe.tenant, id))
+            })?,
+        };
+        Ok(CallerState { tenant: Some(snapshot.status), user })
+    }
+
+    /// The statistics of a tenant now; `None` if there is no such tenant (any more).
+    fn current(&self, tenant: TenantId) -> Result<Option<Statistics>> {
+        // The clock is read before anything else: the answer then holds everything that was done
+        // before its instant.
+        let clock = self.context.clock.now();
+        let Some(server) = &self.server else { return self.read_beside(tenant) };
+        match server.projection.statistics(tenant, clock) {
+            Some(statistics) => Ok(Some(statistics)),
+            None => Ok(self.read_through(server, tenant)?.map(|(_, statistics)| statistics)),
+        }
+    }
+
+    /// Reads a tenant from the database, and has it remembered.
+    fn read_through(
+        &self,
+        server: &Server,
+        tenant: TenantId,
+    ) -> Result<Option<(Arc<Snapshot>, Statistics)>> {
+        if !self.exists(tenant)? {
+            return Ok(None);
+        }
+        let load = |clock, metered| {
+            let load = |connection: &Connection| Snapshot::load(connection, tenant, clock, metered);
+            Ok::<_, Fault>(self.readers.snapshot(load)?.map(Arc::new))
+        };
+        for _ in 0..ATTEMPTS {
+            let clock = self.context.clock.now();
+            let Some(ticket) = server.projection.ticket(tenant) else {
+                server.calls.hold().calls(tenant, clock)?;
+                continue;
+            };
+            let Some(snapshot) = load(clock, ticket.metered)? else { return Ok(None) };
+            if let Some(statistics) = server.projection.offer(tenant, ticket, &snapshot, clock) {
+                return Ok(Some((snapshot, statistics)));
+            }
+        }
+        // Calls come in faster than the database can be read: they wait for it once.
+        let book = server.calls.hold();
+        let clock = self.context.clock.now();
+        let metered = book.calls(tenant, clock)?;
+        let Some(snapshot) = load(clock, metered.heartbeat)? else { return Ok(None) };
+        let statistics = snapshot.statistics(tenant, &metered, clock);
+        statistics.map(|statistics| Some((snapshot, statistics))).ok_or_else(unsteady)
+    }
+
+    /// Reads a tenant from a process that remembers nothing and can keep nobody from counting calls:
+    /// again and again, until none was counted while it read.
+    fn read_beside(&self, tenant: TenantId) -> Result<Option<Statistics>> {
+        let metered = |clock| {
+            self.readers
+                .snapshot(|connection| Calls::load(connection, Schema::Metered, tenant, clock))
+        };
+        let mut before = metered(self.context.clock.now())?;
+        loop {
+            let clock = self.context.clock.now();
+            let load = |connection: &Connection| {
+                Snapshot::load(connection, tenant, clock, before.heartbeat)
+            };
+            let Some(snapshot) = self.readers.snapshot(load)? else { return Ok(None) };
+            let after = metered(clock)?;
+            if after == before {
+                let statistics = snapshot.statistics(tenant, &after, clock);
+                return statistics.map(Some).ok_or_else(unsteady);
+            }
+            before = after;
+        }
+    }
+}
+
+fn unsteady() -> Fault {
+    Fault(Error::internal("a snapshot does not tell the statistics of its own instant"))
+}
+
+/// How often another process has changed the database.
+pub(crate) fn outside_changes(connection: &Connection) -> Result<i64> {
+    sql::one(connection, "SELECT outside_changes FROM installation", [], |row| row.get(0))
+}
+
 /// Refuses a change whose bearer may no longer make it.
 pub(crate) fn confirm(connection: &Connection, access: &TenantAccess) -> Result<()> {
     match access.probe() {
@@ -65,47 +185,23 @@ pub(crate) fn confirm(connection: &Connection, access: &TenantAccess) -> Result<
 fn caller_state(connection: &Connection, probe: &CallerProbe) -> Result<CallerState> {
     let tenant = tenants::status(connection, probe.tenant)?;
     let user = match probe.user {
-        Some(user) => users::find(connection, probe.tenant, user)?,
+        Some(user) => caller_user(connection, probe.tenant, user)?.map(Arc::new),
         None => None,
     };
-    let user = user.map(|user| CallerUser {
+    Ok(CallerState { tenant, user })
+}
+
+fn caller_user(
+    connection: &Connection,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<Option<CallerUser>> {
+    let user = users::find(connection, tenant, user)?;
+    Ok(user.map(|user| CallerUser {
         status: user.status,
         roles: user.roles,
         email: user.email.to_string(),
         name: user.name.map(|name| name.to_string()),
-    });
-    Ok(CallerState { tenant, user })
-}
-
-fn statistics(
-    connection: &Connection,
-    tenant: TenantId,
-    clock: Timestamp,
-) -> Result<Option<Statistics>> {
-    let Some(head) = head(connection, tenant)? else { return Ok(None) };
-    let heartbeat = usage::heartbeat(connection, tenant)?;
-    let at = effective_now(clock, &head, heartbeat);
-    let (name, quota) = sql::one(
-        connection,
-        "SELECT name, storage_quota FROM tenants WHERE tenant_id = ?1",
-        params![tenant_id(tenant)],
-        |row| {
-            let quota = row.get::<_, Option<Number>>(1)?.map(|quota| Bytes::new(quota.0));
-            Ok((Name::from_stored(row.get(0)?), quota))
-        },
-    )?;
-    let (this_month, last_month) = months(at);
-    Ok(Some(Statistics {
-        tenant,
-        tenant_name: name,
-        counts: corrected(connection, tenant, head.counts, at)?,
-        calls_this_month: usage::calls(connection, tenant, this_month)?,
-        calls_last_month: usage::calls(connection, tenant, last_month)?,
-        storage_used: usage::storage(connection, tenant)?,
-        storage_quota: quota,
-        last_activity: last_activity(&head, heartbeat),
-        ledger_seq: head.seq,
-        generated_at: at,
     }))
 }
 

@@ -15,27 +15,20 @@ use crate::SqliteStore;
 use crate::error::Result;
 use crate::sql::{self, At, Number, tenant_id};
 use crate::statistician::confirm;
-use crate::tenants::{self, require};
+use crate::tenants::require;
 use crate::writer::{Durability, Outcome};
 
 /// The rows of what other services report.
 const REPORTED: i64 = 0;
-/// The rows of this file's one server.
+/// The rows of the one server: of its changes in the database, of other calls in their own file.
 const METERED: i64 = 1;
 
 #[async_trait]
 impl Usage for SqliteStore {
     async fn count_calls(&self, calls: Vec<CallCount>) -> tenantry_domain::error::Result<()> {
-        let work = move |connection: &Connection| {
-            for calls in &calls {
-                // A tenant may be gone since; then so are its numbers, and nothing is to come back.
-                if tenants::status(connection, calls.tenant)?.is_some() {
-                    count(connection, calls)?;
-                }
-            }
-            Ok(Outcome::Done(()))
-        };
-        self.write(Durability::Handed, work).await
+        // On the caller's own thread: it takes microseconds, and a hop would take more.
+        let book = &self.server()?.calls;
+        book.count(&calls, |tenant| self.exists(tenant)).map_err(|fault| fault.0)
     }
 
     async fn report_usage(
@@ -48,6 +41,7 @@ impl Usage for SqliteStore {
             let tenant = bearer.tenant();
             require(connection, tenant)?;
             confirm(connection, &bearer)?;
+            context.begin_change(tenant);
             let now = context.clock.now();
             let outcomes: Result<_> =
                 events.iter().map(|event| report(connection, tenant, event, now)).collect();
@@ -205,26 +199,80 @@ fn report_storage(
     Ok(true)
 }
 
-/// The newest counted call of a tenant, and the newest that is activity.
-pub(crate) fn heartbeat(connection: &Connection, tenant: TenantId) -> Result<Heartbeat> {
-    sql::one(
-        connection,
-        "SELECT max(last_call_at), max(last_activity_at) FROM usage_heartbeats
-         WHERE tenant_id = ?1",
-        params![tenant_id(tenant)],
-        |row| {
-            let instant =
-                |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<At>>(column)?.map(|at| at.0));
-            Ok(Heartbeat { last_call: instant(0)?, last_activity: instant(1)? })
-        },
-    )
+/// Where a connection finds calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// In the file that it is a connection to.
+    Main,
+    /// In the book of calls that is joined to the database.
+    Metered,
+    /// In both.
+    All,
 }
 
-/// The calls of a month.
-pub(crate) fn calls(connection: &Connection, tenant: TenantId, month: Month) -> Result<u64> {
+/// The newest counted call of a tenant, and the newest that is activity, in both files.
+pub(crate) fn heartbeat(connection: &Connection, tenant: TenantId) -> Result<Heartbeat> {
+    heartbeat_in(connection, Schema::All, tenant)
+}
+
+/// The same, in the file that is asked for.
+pub(crate) fn heartbeat_in(
+    connection: &Connection,
+    schema: Schema,
+    tenant: TenantId,
+) -> Result<Heartbeat> {
+    macro_rules! newest {
+        ($table:literal) => {
+            concat!(
+                "SELECT max(last_call_at), max(last_activity_at) FROM ",
+                $table,
+                " WHERE tenant_id = ?1"
+            )
+        };
+    }
+    let sql = match schema {
+        Schema::Main => newest!("main.usage_heartbeats"),
+        Schema::Metered => newest!("metered.usage_heartbeats"),
+        Schema::All => newest!("all_usage_heartbeats"),
+    };
+    sql::one(connection, sql, params![tenant_id(tenant)], |row| {
+        let instant =
+            |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<At>>(column)?.map(|at| at.0));
+        Ok(Heartbeat { last_call: instant(0)?, last_activity: instant(1)? })
+    })
+}
+
+/// The calls of each month from this one on, in the file that is asked for.
+pub(crate) fn months_since(
+    connection: &Connection,
+    schema: Schema,
+    tenant: TenantId,
+    since: Month,
+) -> Result<Vec<(Month, u64)>> {
+    macro_rules! months {
+        ($table:literal) => {
+            concat!(
+                "SELECT month, sum(calls) FROM ",
+                $table,
+                " WHERE tenant_id = ?1 AND month >= ?2 GROUP BY month"
+            )
+        };
+    }
+    let sql = match schema {
+        Schema::Main => months!("main.usage_months"),
+        Schema::Metered => months!("metered.usage_months"),
+        Schema::All => months!("all_usage_months"),
+    };
+    sql::all(connection, sql, params![tenant_id(tenant), since.index()], |row| {
+        Ok((Month::from_index(row.get(0)?), row.get::<_, Number>(1)?.0))
+    })
+}
+
+/// The calls of a month, in both files.
+fn calls(connection: &Connection, tenant: TenantId, month: Month) -> Result<u64> {
     sql::one(
         connection,
-        "SELECT coalesce(sum(calls), 0) FROM usage_months WHERE tenant_id = ?1 AND month = ?2",
+        "SELECT coalesce(sum(calls), 0) FROM all_usage_months WHERE tenant_id = ?1 AND month = ?2",
         params![tenant_id(tenant), month.index()],
         |row| Ok(row.get::<_, Number>(0)?.0),
     )

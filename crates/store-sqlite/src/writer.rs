@@ -5,6 +5,7 @@
 //! disk: they survive the process, and only a power cut can lose them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -13,6 +14,7 @@ use tenantry_domain::error::Error;
 use tokio::sync::oneshot;
 
 use crate::error::{Fault, Result};
+use crate::projection::Projection;
 
 /// Jobs that may wait; beyond it callers are turned away rather than kept.
 const QUEUE: usize = 8_192;
@@ -26,6 +28,15 @@ pub(crate) enum Durability {
     Flushed,
     /// In the hands of the operating system: counted calls.
     Handed,
+}
+
+/// In which process the writer is.
+#[derive(Debug, Clone)]
+pub(crate) enum Side {
+    /// In the server, which remembers what is committed.
+    Server(Arc<Projection>),
+    /// In another process, which tells the server that something was changed.
+    Outside,
 }
 
 /// What running a job's work led to.
@@ -119,11 +130,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread, which owns the connection until the writer is dropped.
-    pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(crate) fn start(connection: Connection, side: Side) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("tenantry-writer".to_owned())
-            .spawn(move || Thread { connection, durability: None }.serve(&jobs))?;
+            .spawn(move || Thread { connection, side, durability: None }.serve(&jobs))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -160,6 +171,7 @@ impl Drop for Writer {
 
 struct Thread {
     connection: Connection,
+    side: Side,
     /// What the connection is set to now.
     durability: Option<Durability>,
 }
@@ -222,12 +234,19 @@ impl Thread {
             if self.connection.is_autocommit() {
                 return Err(Fault(Error::Unavailable(lost.to_owned())));
             }
+            if matches!(self.side, Side::Outside) {
+                let sql = "UPDATE installation SET outside_changes = outside_changes + 1";
+                self.connection.execute(sql, [])?;
+            }
             self.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         })();
         if result.is_err() && !self.connection.is_autocommit() {
             // If this fails too, the next BEGIN will say so.
             let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        if let Side::Server(projection) = &self.side {
+            projection.end_changes();
         }
         result.map_err(|Fault(error)| error)
     }

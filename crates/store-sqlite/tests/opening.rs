@@ -66,6 +66,8 @@ fn migrations_are_applied_once() {
             "0004_idempotency",
             "0005_sort_keys",
             "0006_marks_of_people",
+            "0007_outside_changes",
+            "0001_calls",
         ]
     );
     assert!(migrate().is_empty());
@@ -133,6 +135,7 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE credentials DROP COLUMN credential_name_key;
          DROP INDEX idempotency_marks_by_user;
          ALTER TABLE idempotency_marks DROP COLUMN user_id;
+         ALTER TABLE installation DROP COLUMN outside_changes;
          DELETE FROM schema_migrations WHERE version >= 5",
     );
 

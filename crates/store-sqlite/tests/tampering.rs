@@ -11,13 +11,13 @@ use tenantry_store_sqlite::SqliteStore;
 
 struct Tampered {
     fixture: Fixture,
-    file: std::path::PathBuf,
+    directory: std::path::PathBuf,
 }
 
 impl Tampered {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("tenantry.db");
+        let path = directory.path().to_owned();
         let (clock, entropy) =
             (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::default()));
         let store = SqliteStore::serve(
@@ -26,12 +26,17 @@ impl Tampered {
             Arc::clone(&entropy) as _,
         );
         let fixture = Fixture::new(Arc::new(store.unwrap()), clock, entropy, directory);
-        Self { fixture, file }
+        Self { fixture, directory: path }
     }
 
     /// Runs SQL behind the store's back.
     fn tamper(&self, sql: &str) {
-        rusqlite::Connection::open(&self.file).unwrap().execute_batch(sql).unwrap();
+        self.tamper_with("tenantry.db", sql);
+    }
+
+    fn tamper_with(&self, file: &str, sql: &str) {
+        let file = self.directory.join(file);
+        rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
     }
 
     async fn flaws(&self, tenant: TenantId) -> String {
@@ -69,7 +74,8 @@ async fn every_kind_of_tampering_is_named() {
             };
             it.fixture.store.count_calls(vec![calls]).await.unwrap();
         }
-        it.tamper(sql);
+        let file = if sql.contains("usage") { "tenantry-calls.db" } else { "tenantry.db" };
+        it.tamper_with(file, sql);
         let flaws = it.flaws(tenant).await;
         assert!(flaws.contains(named), "{sql}: {flaws:?}");
     }

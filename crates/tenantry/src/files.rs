@@ -1,7 +1,7 @@
 //! How many files the process may have open: every connection is one.
 
 /// What is open beside connections, generously: the database, its readers, the log.
-const OTHERS: u64 = 128;
+const OTHERS: u64 = 192;
 
 /// Raises the limit as far as it goes; answers how many connections that leaves room for.
 #[cfg(unix)]

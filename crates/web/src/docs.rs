@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -102,7 +103,8 @@ pub(crate) async fn page(headers: HeaderMap) -> Answer {
     answer("", &headers)
 }
 
-async fn named(Path(name): Path<String>, headers: HeaderMap) -> Answer {
+async fn named(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Answer {
+    let Path(name) = name.map_err(|_| ApiError::UnknownPath)?;
     answer(&name, &headers)
 }
 

@@ -162,7 +162,8 @@ async fn what_another_tenant_has_is_not_here() {
     let other = fixture.app.tenant("Other").await;
     let user = fixture.app.user(other, "ann@example.com", false).await;
     let path = |id: &str| format!("{}/{id}", fixture.users);
-    for id in [user.id.to_string(), "not-an-id".to_owned(), TenantId::PLATFORM.to_string()] {
+    let nobodys = ["not-an-id", "%ff"].map(str::to_owned);
+    for id in nobodys.into_iter().chain([user.id.to_string(), TenantId::PLATFORM.to_string()]) {
         for (method, body) in [("GET", None), ("DELETE", None), ("PATCH", Some("{}"))] {
             let body = body.map(|body| ("application/json", body.into()));
             let answer = fixture.send(method, &path(&id), body).await;

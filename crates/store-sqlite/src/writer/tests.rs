@@ -16,7 +16,10 @@ fn connect(directory: &Path) -> Connection {
 fn writer(directory: &Path) -> (Writer, Connection) {
     let connection = connect(directory);
     connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY) STRICT").unwrap();
-    (Writer::start(connection).unwrap(), connect(directory))
+    (
+        Writer::start(connection, Side::Server(Arc::new(Projection::new(0)))).unwrap(),
+        connect(directory),
+    )
 }
 
 fn count(connection: &Connection) -> u32 {

@@ -29,7 +29,7 @@ fn by(home: TenantId, user: &User, target: TenantId, call: Option<Arc<Call>>) ->
         email: user.email.to_string(),
         name: user.name.as_ref().map(ToString::to_string),
     };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: Some(known) };
+    let state = CallerState { tenant: Some(TenantStatus::Active), user: Some(known.into()) };
     let caller = Caller::admit(&principal, &state, "192.0.2.7".parse().ok(), call).unwrap();
     caller.authorize(target, target, Permission::Write).unwrap()
 }

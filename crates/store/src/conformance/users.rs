@@ -1,5 +1,7 @@
 //! Users: each step and the counts after it.
 
+use std::sync::Arc;
+
 use tenantry_domain::access::{CallerProbe, CallerState, CallerUser};
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{Conflict, Error, Missing};
@@ -178,7 +180,12 @@ pub async fn callers_are_known_as_they_are_now(f: &Fixture) {
     let probe = |tenant| CallerProbe { tenant, user: Some(user.id) };
     let known = |status, roles| CallerState {
         tenant: Some(TenantStatus::Active),
-        user: Some(CallerUser { status, roles, email: "Ann@example.com".to_owned(), name: None }),
+        user: Some(Arc::new(CallerUser {
+            status,
+            roles,
+            email: "Ann@example.com".to_owned(),
+            name: None,
+        })),
     };
     let nobody = CallerState { tenant: Some(TenantStatus::Active), user: None };
 

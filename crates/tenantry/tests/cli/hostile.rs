@@ -267,9 +267,9 @@ async fn fewer_files_than_connections() {
     let directory = DataDir::new();
     let serve = tenantry("serve --listen 127.0.0.1:0");
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\""]).arg(serve.get_program());
+    command.args(["-c", "ulimit -n 264 && exec \"$0\" \"$@\""]).arg(serve.get_program());
     command.args(serve.get_args()).arg("--data-dir").arg(directory.path());
-    let server = Server::start(&mut command);
+    let server = Server::start(command.env("TENANTRY_LOG", "warn"));
     let token = directory.operator();
     let target = Target { directory, server, token };
     let mut idle = Vec::new();

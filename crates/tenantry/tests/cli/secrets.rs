@@ -253,8 +253,15 @@ async fn no_secret_is_in_a_file_or_in_the_log() {
 
     let Life { server, secrets, .. } = life;
     let names = assert_none_in(&directory.path(), &secrets);
-    for name in ["master.key", "tenantry.db", "tenantry.db-shm", "tenantry.db-wal", "tenantry.lock"]
-    {
+    for name in [
+        "master.key",
+        "tenantry-calls.db",
+        "tenantry-calls.db-wal",
+        "tenantry.db",
+        "tenantry.db-shm",
+        "tenantry.db-wal",
+        "tenantry.lock",
+    ] {
         assert!(names.iter().any(|it| it == name), "{name} is not among {names:?}");
     }
     server.terminate();

@@ -1,16 +1,14 @@
 //! API keys.
 
-use std::convert::Infallible;
 use std::str::FromStr as _;
 
-use axum::extract::{FromRequestParts, RawQuery, State};
-use axum::http::request::Parts;
+use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
 use tenantry_domain::access::Permission;
 use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, ApiKeyStatus, GRACE_MAX_SECONDS, KeyRefusal};
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::error::{Error, Missing, Result};
+use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::network::{self, Network};
 use tenantry_domain::page::PageRequest;
@@ -29,7 +27,7 @@ use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, integer_in, string, strings};
 use crate::extract::query::Query;
-use crate::extract::scope::{CallerScope, in_path};
+use crate::extract::scope::{CallerScope, IdInPath};
 use crate::router::API;
 
 /// A key with which a machine calls in place of a person.
@@ -220,25 +218,6 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest
     Ok((filter, page))
 }
 
-/// The API key that the path names, if what it says can name one.
-#[derive(Debug)]
-pub(crate) struct ApiKeyInPath(Option<ApiKeyId>);
-
-impl ApiKeyInPath {
-    /// The key's id. Something that is no id is nobody's id.
-    fn id(&self) -> Result<ApiKeyId> {
-        self.0.ok_or(Error::NotFound(Missing::ApiKey))
-    }
-}
-
-impl FromRequestParts<App> for ApiKeyInPath {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
-        Ok(Self(in_path(parts, "id").await))
-    }
-}
-
 /// Make an API key
 ///
 /// `key` in the answer is shown this once. Nobody gives a scope that they do not have themselves.
@@ -308,11 +287,11 @@ pub(crate) async fn list(
 pub(crate) async fn read(
     State(app): State<App>,
     scope: CallerScope,
-    key: ApiKeyInPath,
+    key: IdInPath<ApiKeyId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Read).await?;
-    let key = app.service.api_key(&access, key.id()?).await?;
+    let key = app.service.api_key(&access, key.or(Missing::ApiKey)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "API key retrieved successfully", ApiKeyBody::from(&key));
     unless_known(&scope.terms, &key, answer)
@@ -332,11 +311,11 @@ pub(crate) async fn read(
 pub(crate) async fn revoke(
     State(app): State<App>,
     scope: CallerScope,
-    key: ApiKeyInPath,
+    key: IdInPath<ApiKeyId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Write).await?;
-    let id = key.id()?;
+    let id = key.or(Missing::ApiKey)?;
     unless_missing(Query::none(query.as_deref()), app.service.api_key(&access, id)).await?;
     let key = app.service.revoke_api_key(&access, id).await?;
     tagged(&key, ok(&app, "API key revoked successfully", ApiKeyBody::from(&key)))
@@ -358,12 +337,12 @@ pub(crate) async fn revoke(
 pub(crate) async fn rotate(
     State(app): State<App>,
     scope: CallerScope,
-    key: ApiKeyInPath,
+    key: IdInPath<ApiKeyId>,
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Write).await?;
-    let id = key.id()?;
+    let id = key.or(Missing::ApiKey)?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_rotation(body.read_if_any(&app, Media::Json).await?)?)

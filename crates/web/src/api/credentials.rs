@@ -39,9 +39,9 @@ impl FromRequestParts<App> for CredentialInPath {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
-        let integration = in_path::<String>(parts, "integrationId").await;
+        let integration = in_path::<String>(parts, "integrationId");
         let integration = integration.and_then(|text| IntegrationId::parse(&text).ok());
-        Ok(Self(integration.zip(in_path(parts, "id").await)))
+        Ok(Self(integration.zip(in_path(parts, "id"))))
     }
 }
 

@@ -62,6 +62,6 @@ pub(crate) struct OffsetParams {
 #[expect(dead_code, reason = "this is how the document tells it; `Query` reads it")]
 pub(crate) struct CursorParams {
     /// A `nextCursor` of this list in the same order, instead of `offset`. The cost does not grow.
-    #[param(min_length = 1, max_length = 2048, pattern = "^[A-Za-z0-9_-]*$")]
+    #[param(min_length = 1, max_length = 4096, pattern = "^[A-Za-z0-9_-]*$")]
     cursor: Option<String>,
 }

@@ -240,8 +240,6 @@ pub(super) fn read_query(
     Ok((filter, page))
 }
 
-type ClientInPath = IdInPath<OauthClientId>;
-
 /// Make an OAuth client
 ///
 /// `clientSecret` in the answer is shown this once, and only a confidential client has one. Nobody
@@ -311,7 +309,7 @@ pub(crate) async fn list(
 pub(crate) async fn read(
     State(app): State<App>,
     scope: CallerScope,
-    client: ClientInPath,
+    client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Read).await?;
@@ -340,7 +338,7 @@ pub(crate) async fn read(
 pub(crate) async fn update(
     State(app): State<App>,
     scope: CallerScope,
-    client: ClientInPath,
+    client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
@@ -367,7 +365,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(app): State<App>,
     scope: CallerScope,
-    client: ClientInPath,
+    client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Write).await?;
@@ -391,7 +389,7 @@ pub(crate) async fn delete(
 pub(crate) async fn rotate_secret(
     State(app): State<App>,
     scope: CallerScope,
-    client: ClientInPath,
+    client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Write).await?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenantry_domain::access::Permission;
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::error::Result;
+use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::UserId;
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::patch::Patch;
@@ -30,7 +30,7 @@ use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string};
 use crate::extract::query::Query;
-use crate::extract::scope::{TenantScope, UserInPath};
+use crate::extract::scope::{IdInPath, TenantScope};
 use crate::extract::values::{SUBJECT_MAX, line_of, realm_name, search};
 use crate::router::API;
 
@@ -302,11 +302,11 @@ pub(crate) async fn list(
 pub(crate) async fn read(
     State(app): State<App>,
     scope: TenantScope,
-    user: UserInPath,
+    user: IdInPath<UserId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Read).await?;
-    let user = app.service.user(&access, user.id()?).await?;
+    let user = app.service.user(&access, user.or(Missing::User)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "User retrieved successfully", UserBody::from(&user));
     unless_known(&scope.terms, &user, answer)
@@ -330,12 +330,12 @@ pub(crate) async fn read(
 pub(crate) async fn update(
     State(app): State<App>,
     scope: TenantScope,
-    user: UserInPath,
+    user: IdInPath<UserId>,
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Write).await?;
-    let id = user.id()?;
+    let id = user.or(Missing::User)?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_patch(body.read(&app, Media::MergePatch).await?)?)
@@ -405,11 +405,11 @@ pub(super) fn read_delete_query(raw: Option<&str>) -> Result<bool> {
 pub(crate) async fn delete(
     State(app): State<App>,
     scope: TenantScope,
-    user: UserInPath,
+    user: IdInPath<UserId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Permission::Write).await?;
-    let id = user.id()?;
+    let id = user.or(Missing::User)?;
     let said = read_delete_query(query.as_deref());
     if unless_missing(said, app.service.user(&access, id)).await? {
         let done = app.service.erase_user(&access, id).await?;

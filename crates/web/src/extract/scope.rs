@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
 use tenantry_domain::access::{Caller, Permission, PlatformAccess, Principal, TenantAccess};
 use tenantry_domain::error::{Error, Missing, Result};
-use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::Call;
 
 use super::accept::accepts_json;
@@ -133,7 +134,7 @@ impl FromRequestParts<App> for TenantScope {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let gated = gated(parts)?;
-        let target = in_path(parts, "tenantId").await;
+        let target = in_path(parts, "tenantId");
         let named = named_in_header(&parts.headers).and_then(|acting_in| {
             let target = target.ok_or(Error::InvalidTenantId("tenantId"))?;
             Ok((acting_in, target))
@@ -144,25 +145,6 @@ impl FromRequestParts<App> for TenantScope {
             }
             Err(error) => Err(admitted(app, Some(gated), error).await),
         }
-    }
-}
-
-/// The user that the path names, if what it says can name one.
-#[derive(Debug)]
-pub(crate) struct UserInPath(Option<UserId>);
-
-impl UserInPath {
-    /// The user's id. Something that is no id is nobody's id.
-    pub(crate) fn id(&self) -> Result<UserId> {
-        self.0.ok_or(Error::NotFound(Missing::User))
-    }
-}
-
-impl FromRequestParts<App> for UserInPath {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
-        Ok(Self(in_path(parts, "id").await))
     }
 }
 
@@ -181,7 +163,7 @@ impl<T: FromStr> FromRequestParts<App> for IdInPath<T> {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
-        Ok(Self(in_path(parts, "id").await))
+        Ok(Self(in_path(parts, "id")))
     }
 }
 
@@ -201,8 +183,12 @@ fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
     id.ok_or(ApiError::UseCase(Error::InvalidTenantId(X_TENANT_ID)))
 }
 
-/// An id in the path.
-pub(crate) async fn in_path<T: FromStr>(parts: &mut Parts, name: &str) -> Option<T> {
-    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    params.iter().find(|(param, _)| *param == name)?.1.parse().ok()
+/// An id in the path, each by itself: another one that is no text does not spoil it.
+pub(crate) fn in_path<T: FromStr>(parts: &Parts, name: &str) -> Option<T> {
+    // From the end: what the path began with was taken off on the way to the route.
+    let route = parts.extensions.get::<MatchedPath>()?.as_str().rsplit('/');
+    let named = format!("{{{name}}}");
+    let (_, text) =
+        route.zip(parts.uri.path().rsplit('/')).find(|(segment, _)| *segment == named)?;
+    percent_decode_str(text).decode_utf8().ok()?.parse().ok()
 }

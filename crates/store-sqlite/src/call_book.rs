@@ -1,0 +1,147 @@
+//! The book of calls: the file of metered calls, and whoever writes it.
+//!
+//! It is apart from the database, so that counting a call never waits for a change that is being
+//! flushed, nor for a large one, and so that the database's readers keep their caches while calls
+//! are counted. A commit is handed to the operating system and not flushed: a counted call survives
+//! the process, and only a power cut can lose the last ones.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, params};
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::id::TenantId;
+use tenantry_domain::usage::CallCount;
+
+use crate::error::Result;
+use crate::projection::Projection;
+use crate::snapshot::Calls;
+use crate::sql::{self, Number, tenant_id};
+use crate::usage::{self, Schema};
+
+/// The tables of the file, each with its key after `tenant_id`.
+const TABLES: &[(&str, &str)] =
+    &[("usage_months", "month, slot"), ("usage_hours", "hour, slot"), ("usage_heartbeats", "slot")];
+
+/// Pages of the write-ahead log after which they are carried over to the file, which waits for the
+/// disk and is better done seldom: 32 MiB.
+const CHECKPOINT_PAGES: u32 = 8_192;
+
+/// The one writer of the metered calls, in the server's process.
+#[derive(Debug)]
+pub(crate) struct CallBook {
+    connection: Mutex<Connection>,
+    projection: Arc<Projection>,
+}
+
+/// The book in somebody's hand: meanwhile no call is counted.
+#[derive(Debug)]
+pub(crate) struct HeldCallBook<'a> {
+    connection: MutexGuard<'a, Connection>,
+    projection: &'a Projection,
+}
+
+impl CallBook {
+    pub(crate) fn new(connection: Connection, projection: Arc<Projection>) -> Result<Self> {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        Ok(Self { connection: Mutex::new(connection), projection })
+    }
+
+    /// Waits for calls that are just being counted, and keeps others from it.
+    pub(crate) fn hold(&self) -> HeldCallBook<'_> {
+        // A transaction that was left open is found by the next one that is begun.
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        HeldCallBook { connection, projection: &self.projection }
+    }
+
+    /// Counts calls, of tenants that exist: one may be gone since, and then so are its numbers, and
+    /// nothing is to come back. When it returns, every read has them.
+    pub(crate) fn count(
+        &self,
+        calls: &[CallCount],
+        exists: impl Fn(TenantId) -> Result<bool>,
+    ) -> Result<()> {
+        let book = self.hold();
+        // Asked while the book is held: whoever purges a tenant comes after what is written here.
+        let mut counted = Vec::with_capacity(calls.len());
+        for calls in calls {
+            if exists(calls.tenant)? {
+                counted.push(calls);
+            }
+        }
+        let written = book.transact(|connection| {
+            counted.iter().try_for_each(|calls| usage::count(connection, calls))
+        });
+        for calls in counted {
+            match &written {
+                Ok(()) => book.projection.add_metered(calls),
+                // A failed commit may have happened all the same.
+                Err(_) => book.projection.forget_metered(calls.tenant),
+            }
+        }
+        written
+    }
+}
+
+impl HeldCallBook<'_> {
+    /// The metered calls of a tenant, remembered from now on.
+    pub(crate) fn calls(&self, tenant: TenantId, clock: Timestamp) -> Result<Calls> {
+        if let Some(calls) = self.projection.metered(tenant) {
+            return Ok(calls);
+        }
+        let calls = Calls::load(&self.connection, Schema::Main, tenant, clock)?;
+        self.projection.remember_metered(tenant, calls.clone());
+        Ok(calls)
+    }
+
+    /// Removes at most this many rows of a tenant that is gone; answers how many there were.
+    pub(crate) fn purge(&self, tenant: TenantId, limit: u64) -> Result<u64> {
+        let rows = self.transact(|connection| {
+            let mut rows = 0;
+            for (table, key) in TABLES {
+                rows += purge_table(connection, table, key, tenant, limit - rows)?;
+            }
+            Ok(rows)
+        });
+        self.projection.forget_metered(tenant);
+        rows
+    }
+
+    fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = &*self.connection;
+        if !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK")?;
+        }
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let result = work(connection).and_then(|value| {
+            connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(value)
+        });
+        if result.is_err() && !connection.is_autocommit() {
+            // If this fails too, the next one tries again.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        result
+    }
+}
+
+/// The tables of the book, where it is joined to the database.
+pub(crate) fn tables() -> impl Iterator<Item = String> {
+    TABLES.iter().map(|(table, _)| format!("metered.{table}"))
+}
+
+/// Removes at most this many rows of a tenant from a table.
+pub(crate) fn purge_table(
+    connection: &Connection,
+    table: &str,
+    key: &str,
+    tenant: TenantId,
+    limit: u64,
+) -> Result<u64> {
+    let sql = format!(
+        "DELETE FROM {table} WHERE tenant_id = ?1 AND ({key}) IN
+             (SELECT {key} FROM {table} WHERE tenant_id = ?1 LIMIT ?2)"
+    );
+    let rows = sql::execute(connection, &sql, params![tenant_id(tenant), Number(limit)])?;
+    Ok(rows as u64)
+}

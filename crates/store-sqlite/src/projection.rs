@@ -1,0 +1,216 @@
+//! The projection: what the statistics need of a tenant, in memory, just as it is committed.
+//!
+//! A read of the statistics takes what it finds here, under one lock: what the database says of the
+//! tenant, and its metered calls. So all numbers of an answer belong to one instant. For that to be
+//! exact, nothing may stand here that is older than what anybody could have seen elsewhere:
+//!
+//! - A transaction that changes a tenant has it forgotten before it is committed
+//!   ([`Projection::begin_change`]), and nothing is remembered again until it is over
+//!   ([`Projection::end_changes`]). Meanwhile reads go to the database.
+//! - What a read has found in the database is remembered only if nothing has happened here since
+//!   before it looked ([`Ticket`]).
+//! - Metered calls are taken in after their commit and before they are answered, by whoever holds
+//!   the book of calls, which alone reads and writes their file.
+//! - Changes by another process, the command line, are seen by a number that it counts up in its
+//!   transactions, and that every read compares first ([`Projection::notice`]).
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::id::TenantId;
+use tenantry_domain::stats::{Heartbeat, Statistics};
+use tenantry_domain::usage::CallCount;
+
+use crate::snapshot::{Calls, Snapshot};
+
+/// Parts with a lock each, so that two tenants seldom share one.
+const SHARDS: usize = 64;
+/// Tenants that a part remembers; a full one forgets all of them and begins anew.
+const TENANTS_OF_A_SHARD: usize = 2_048;
+
+/// What is remembered of all tenants.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    /// How often another process has changed the database, as far as is known here.
+    outside_changes: AtomicI64,
+    /// Those that the group under way changes.
+    changing: Mutex<Vec<TenantId>>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Counts what happens here, so that a read can tell that nothing has.
+    version: u64,
+    tenants: HashMap<TenantId, Place>,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    snapshot: Option<Arc<Snapshot>>,
+    metered: Option<Calls>,
+    /// Whether a transaction that changes it is under way.
+    changing: bool,
+}
+
+/// What a read needs to know before it looks into the database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ticket {
+    version: u64,
+    /// The newest metered call.
+    pub(crate) metered: Heartbeat,
+}
+
+impl Projection {
+    pub(crate) fn new(outside_changes: i64) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            outside_changes: AtomicI64::new(outside_changes),
+            changing: Mutex::default(),
+        }
+    }
+
+    /// The snapshot of a tenant, if it is remembered.
+    pub(crate) fn snapshot(&self, tenant: TenantId) -> Option<Arc<Snapshot>> {
+        self.shard(tenant)?.tenants.get(&tenant)?.snapshot.clone()
+    }
+
+    /// The statistics of a tenant, if what is remembered tells them.
+    pub(crate) fn statistics(&self, tenant: TenantId, clock: Timestamp) -> Option<Statistics> {
+        self.shard(tenant)?.tenants.get(&tenant)?.statistics(tenant, clock)
+    }
+
+    /// What to look into the database with, if the tenant's metered calls are known.
+    pub(crate) fn ticket(&self, tenant: TenantId) -> Option<Ticket> {
+        let shard = self.shard(tenant)?;
+        let metered = shard.tenants.get(&tenant)?.metered.as_ref()?.heartbeat;
+        Some(Ticket { version: shard.version, metered })
+    }
+
+    /// The statistics by a snapshot that was read with this ticket, if nothing has happened since;
+    /// then it is remembered, too, unless the tenant is just being changed.
+    pub(crate) fn offer(
+        &self,
+        tenant: TenantId,
+        ticket: Ticket,
+        snapshot: &Arc<Snapshot>,
+        clock: Timestamp,
+    ) -> Option<Statistics> {
+        let mut shard = self.shard(tenant)?;
+        if shard.version != ticket.version {
+            return None;
+        }
+        let place = shard.tenants.get_mut(&tenant)?;
+        let statistics = snapshot.statistics(tenant, place.metered.as_ref()?, clock);
+        if !place.changing {
+            place.snapshot = Some(Arc::clone(snapshot));
+        }
+        statistics
+    }
+
+    /// The metered calls of a tenant, if they are known.
+    pub(crate) fn metered(&self, tenant: TenantId) -> Option<Calls> {
+        self.shard(tenant)?.tenants.get(&tenant)?.metered.clone()
+    }
+
+    /// Remembers the metered calls of a tenant. For whoever holds the book of calls.
+    pub(crate) fn remember_metered(&self, tenant: TenantId, calls: Calls) {
+        let Some(mut shard) = self.shard(tenant) else { return };
+        if shard.tenants.len() >= TENANTS_OF_A_SHARD && !shard.tenants.contains_key(&tenant) {
+            shard.forget();
+        }
+        shard.version += 1;
+        shard.tenants.entry(tenant).or_default().metered = Some(calls);
+    }
+
+    /// Takes in calls that were counted. For whoever holds the book of calls.
+    pub(crate) fn add_metered(&self, counted: &CallCount) {
+        let Some(mut shard) = self.shard(counted.tenant) else { return };
+        shard.version += 1;
+        let place = shard.tenants.get_mut(&counted.tenant);
+        if let Some(calls) = place.and_then(|place| place.metered.as_mut()) {
+            calls.add(counted);
+        }
+    }
+
+    /// Forgets the metered calls of a tenant: nobody knows what became of the last ones.
+    pub(crate) fn forget_metered(&self, tenant: TenantId) {
+        let Some(mut shard) = self.shard(tenant) else { return };
+        shard.version += 1;
+        if let Some(place) = shard.tenants.get_mut(&tenant) {
+            place.metered = None;
+        }
+    }
+
+    /// Forgets what the database says of a tenant, before a transaction that changes it is
+    /// committed.
+    pub(crate) fn begin_change(&self, tenant: TenantId) {
+        let Some(mut shard) = self.shard(tenant) else { return };
+        shard.version += 1;
+        let place = shard.tenants.entry(tenant).or_default();
+        place.snapshot = None;
+        if !place.changing {
+            place.changing = true;
+            drop(shard);
+            lock(&self.changing).push(tenant);
+        }
+    }
+
+    /// Notes that the changes under way are over, committed or not.
+    pub(crate) fn end_changes(&self) {
+        for tenant in std::mem::take(&mut *lock(&self.changing)) {
+            let Some(mut shard) = self.shard(tenant) else { continue };
+            shard.version += 1;
+            match shard.tenants.get_mut(&tenant) {
+                Some(place) if place.metered.is_some() => place.changing = false,
+                // Nothing of it is remembered.
+                _ => drop(shard.tenants.remove(&tenant)),
+            }
+        }
+    }
+
+    /// Compares how often another process has changed the database with what is known here, and
+    /// forgets everything if it is another number.
+    pub(crate) fn notice(&self, outside_changes: i64) {
+        if self.outside_changes.load(Ordering::Acquire) == outside_changes {
+            return;
+        }
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            shard.version += 1;
+            for place in shard.tenants.values_mut() {
+                place.snapshot = None;
+            }
+        }
+        // Only now: whoever finds the new number here must not find what is older than it.
+        self.outside_changes.fetch_max(outside_changes, Ordering::AcqRel);
+    }
+
+    fn shard(&self, tenant: TenantId) -> Option<MutexGuard<'_, Shard>> {
+        let hash = usize::try_from(self.hasher.hash_one(tenant) % SHARDS as u64).ok()?;
+        self.shards.get(hash).map(lock)
+    }
+}
+
+impl Shard {
+    /// Forgets every tenant that is not just being changed.
+    fn forget(&mut self) {
+        self.tenants.retain(|_, place| place.changing);
+    }
+}
+
+impl Place {
+    fn statistics(&self, tenant: TenantId, clock: Timestamp) -> Option<Statistics> {
+        self.snapshot.as_ref()?.statistics(tenant, self.metered.as_ref()?, clock)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the lock guards is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

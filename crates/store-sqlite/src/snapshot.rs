@@ -1,0 +1,178 @@
+//! What the statistics of a tenant are made of, at one instant of its database.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, params};
+use tenantry_domain::access::CallerUser;
+use tenantry_domain::clock::{Month, Timestamp};
+use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::ledger::Head;
+use tenantry_domain::stats::{Heartbeat, Statistics, effective_now, last_activity, months};
+use tenantry_domain::tenant::TenantStatus;
+use tenantry_domain::text::Name;
+use tenantry_domain::usage::{Bytes, CallCount};
+
+use crate::books::{corrected, head, next_due};
+use crate::error::Result;
+use crate::sql::{self, Number, Word, tenant_id};
+use crate::usage::{self, Schema};
+
+/// Months that are kept of a tenant's calls: the statistics tell two, and a report can be early.
+const MONTHS: usize = 4;
+/// Callers that are remembered with a tenant.
+const CALLERS: usize = 256;
+
+/// Calls by month, and the newest of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Calls {
+    /// The oldest month of which the number is known.
+    since: Month,
+    months: Vec<(Month, u64)>,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+impl Calls {
+    /// What a file has of a tenant's calls, for statistics of `clock`, or of the newest call if that
+    /// is later, or of later.
+    pub(crate) fn load(
+        connection: &Connection,
+        file: Schema,
+        tenant: TenantId,
+        clock: Timestamp,
+    ) -> Result<Self> {
+        let heartbeat = usage::heartbeat_in(connection, file, tenant)?;
+        let (_, since) = months(heartbeat.last_call.map_or(clock, |last| last.max(clock)));
+        let months = usage::months_since(connection, file, tenant, since)?;
+        Ok(Self { since, months, heartbeat })
+    }
+
+    /// How many fell into a month; `None` if that is not known any more.
+    fn in_month(&self, month: Month) -> Option<u64> {
+        let found = self.months.iter().find(|(it, _)| *it == month);
+        (month >= self.since).then(|| found.map_or(0, |(_, calls)| *calls))
+    }
+
+    /// Takes in calls that were counted.
+    pub(crate) fn add(&mut self, counted: &CallCount) {
+        self.heartbeat = self.heartbeat.max(Heartbeat {
+            last_call: Some(counted.last_call),
+            last_activity: counted.last_activity,
+        });
+        let month = Month::of(counted.last_call);
+        match self.months.iter_mut().find(|(it, _)| *it == month) {
+            Some((_, calls)) => *calls += counted.calls,
+            None if month < self.since => {}
+            None => self.begin(month, counted.calls),
+        }
+    }
+
+    fn begin(&mut self, month: Month, calls: u64) {
+        self.months.push((month, calls));
+        if self.months.len() > MONTHS {
+            self.months.sort_unstable();
+            let (oldest, _) = self.months.remove(0);
+            self.since = self.since.max(oldest.next());
+        }
+    }
+}
+
+/// What the database says of a tenant. It stays true until the tenant is changed, but for what
+/// expires meanwhile.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    name: Name,
+    pub(crate) status: TenantStatus,
+    storage_used: Bytes,
+    storage_quota: Option<Bytes>,
+    /// With the counts corrected by what had expired when it was read.
+    head: Head,
+    /// When the next thing expires.
+    next_due: Option<Timestamp>,
+    /// Calls that were changes, and those that other services have reported.
+    calls: Calls,
+    /// Users who have called since.
+    callers: Mutex<HashMap<UserId, Option<Arc<CallerUser>>>>,
+}
+
+impl Snapshot {
+    /// Reads it, for statistics of now or later; `None` if there is no such tenant (any more).
+    pub(crate) fn load(
+        connection: &Connection,
+        tenant: TenantId,
+        clock: Timestamp,
+        metered: Heartbeat,
+    ) -> Result<Option<Self>> {
+        let Some(head) = head(connection, tenant)? else { return Ok(None) };
+        let heartbeat = usage::heartbeat_in(connection, Schema::Main, tenant)?;
+        let at = effective_now(clock, &head, heartbeat.max(metered));
+        let (name, status, storage_quota) = sql::one(
+            connection,
+            "SELECT name, status, storage_quota FROM tenants WHERE tenant_id = ?1",
+            params![tenant_id(tenant)],
+            |row| {
+                let quota = row.get::<_, Option<Number>>(2)?.map(|quota| Bytes::new(quota.0));
+                let status = row.get::<_, Word<TenantStatus>>(1)?.0;
+                Ok((Name::from_stored(row.get(0)?), status, quota))
+            },
+        )?;
+        Ok(Some(Self {
+            name,
+            status,
+            storage_used: usage::storage(connection, tenant)?,
+            storage_quota,
+            head: Head { counts: corrected(connection, tenant, head.counts, at)?, ..head },
+            next_due: next_due(connection, tenant, at)?,
+            calls: Calls::load(connection, Schema::Main, tenant, at)?,
+            callers: Mutex::default(),
+        }))
+    }
+
+    /// The statistics, unless something has expired since the snapshot was read.
+    pub(crate) fn statistics(
+        &self,
+        tenant: TenantId,
+        metered: &Calls,
+        clock: Timestamp,
+    ) -> Option<Statistics> {
+        let heartbeat = self.calls.heartbeat.max(metered.heartbeat);
+        let at = effective_now(clock, &self.head, heartbeat);
+        if self.next_due.is_some_and(|due| due <= at) {
+            return None;
+        }
+        let (this_month, last_month) = months(at);
+        let calls = |month| Some(self.calls.in_month(month)? + metered.in_month(month)?);
+        Some(Statistics {
+            tenant,
+            tenant_name: self.name.clone(),
+            counts: self.head.counts,
+            calls_this_month: calls(this_month)?,
+            calls_last_month: calls(last_month)?,
+            storage_used: self.storage_used,
+            storage_quota: self.storage_quota,
+            last_activity: last_activity(&self.head, heartbeat),
+            ledger_seq: self.head.seq,
+            generated_at: at,
+        })
+    }
+
+    /// What is known of a user who calls; `read` reads it if nothing is.
+    pub(crate) fn caller(
+        &self,
+        user: UserId,
+        read: impl FnOnce() -> Result<Option<CallerUser>>,
+    ) -> Result<Option<Arc<CallerUser>>> {
+        // What the lock guards is whole between any two statements.
+        let lock = || self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&user) {
+            return Ok(known.clone());
+        }
+        let found = read()?.map(Arc::new);
+        let mut callers = lock();
+        if callers.len() >= CALLERS {
+            callers.clear();
+        }
+        callers.insert(user, found.clone());
+        Ok(found)
+    }
+}
