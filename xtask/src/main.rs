@@ -2,6 +2,7 @@
 //!
 //! Only the standard library and `anyhow`: it is compiled before anything else can start.
 
+mod bench;
 mod deny;
 mod fuzz;
 mod lint;
@@ -23,6 +24,7 @@ struct Chore {
 }
 
 const CHORES: &[Chore] = &[
+    Chore { name: "bench", about: "measure the release binary, side by side", run: bench::run },
     Chore { name: "fuzz", about: "attack the API from its own document", run: fuzz::run },
     Chore {
         name: "lint",
