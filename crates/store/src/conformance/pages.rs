@@ -246,8 +246,7 @@ async fn names(f: &Fixture, tenant: TenantId, descending: bool) -> Vec<String> {
     page.items.iter().map(shown).collect()
 }
 
-/// Text is in the order of its code points once each character is in lower case, which no
-/// database's own collation is.
+/// Text is in the order of its code points once it is folded, which no database's own collation is.
 pub async fn text_is_sorted_without_regard_to_case(f: &Fixture) {
     let expected = [
         "10",
