@@ -11,7 +11,7 @@ use crate::error::{Fault, OpenError, Result};
 /// The database's name in the data directory.
 const FILE: &str = "tenantry.db";
 /// The name of the book of calls there.
-const CALLS: &str = "tenantry-calls.db";
+const CALLS: &str = "tenantry.calls.db";
 /// The server's lock in the data directory.
 const LOCK: &str = "tenantry.lock";
 /// How long a write waits for another process, such as the command line, to be done.

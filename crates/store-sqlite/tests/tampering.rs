@@ -74,7 +74,7 @@ async fn every_kind_of_tampering_is_named() {
             };
             it.fixture.store.count_calls(vec![calls]).await.unwrap();
         }
-        let file = if sql.contains("usage") { "tenantry-calls.db" } else { "tenantry.db" };
+        let file = if sql.contains("usage") { "tenantry.calls.db" } else { "tenantry.db" };
         it.tamper_with(file, sql);
         let flaws = it.flaws(tenant).await;
         assert!(flaws.contains(named), "{sql}: {flaws:?}");

@@ -255,8 +255,8 @@ async fn no_secret_is_in_a_file_or_in_the_log() {
     let names = assert_none_in(&directory.path(), &secrets);
     for name in [
         "master.key",
-        "tenantry-calls.db",
-        "tenantry-calls.db-wal",
+        "tenantry.calls.db",
+        "tenantry.calls.db-wal",
         "tenantry.db",
         "tenantry.db-shm",
         "tenantry.db-wal",
