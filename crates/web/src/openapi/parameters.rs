@@ -3,8 +3,8 @@
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Components, Object, ObjectBuilder, RefOr, Required, SchemaFormat, Type};
 
+use super::common;
 use super::terms::Terms;
-use super::{common, text};
 use crate::api::schemas::{integration_id, realm_name};
 
 /// The tenant of all examples, which `tenantry demo` has too: the id that a form is filled in with.
@@ -86,8 +86,9 @@ const PARAMETERS: &[Common] = &[
     Common {
         name: "If-None-Match",
         place: Place::Terms,
-        description: "The `ETag` of the state that the caller knows. In the same state: 304.",
-        schema: text,
+        description: "The `ETag` of the state that the caller knows. In the same state: 304. What \
+                      cannot be read is ignored.",
+        schema: anything,
         example: None,
     },
 ];
@@ -134,6 +135,10 @@ pub(super) fn complete(operation: &mut Operation, path: &str, gated: bool, terms
 fn uuid() -> Object {
     let format = SchemaFormat::Custom("uuid".to_owned());
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+}
+
+fn anything() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
 }
 
 fn key() -> Object {
