@@ -5,13 +5,16 @@
 //! are counted. A commit is handed to the operating system and not flushed: a counted call survives
 //! the process, and only a power cut can lose the last ones.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
+use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::CallCount;
 
+use crate::carrier::Carrier;
 use crate::error::Result;
 use crate::projection::Projection;
 use crate::snapshot::Calls;
@@ -22,15 +25,18 @@ use crate::usage::{self, Schema};
 const TABLES: &[(&str, &str)] =
     &[("usage_months", "month, slot"), ("usage_hours", "hour, slot"), ("usage_heartbeats", "slot")];
 
-/// Pages of the write-ahead log after which they are carried over to the file, which waits for the
-/// disk and is better done seldom: 32 MiB.
-const CHECKPOINT_PAGES: u32 = 8_192;
+/// Counts written to the log after which it is carried over to the file: three pages each at most,
+/// so 32 MiB.
+const CARRIED: u64 = 2_730;
 
 /// The one writer of the metered calls, in the server's process.
 #[derive(Debug)]
 pub(crate) struct CallBook {
-    connection: Mutex<Connection>,
+    connection: Arc<Mutex<Connection>>,
     projection: Arc<Projection>,
+    carrier: Carrier,
+    /// Counts that the log has.
+    written: AtomicU64,
 }
 
 /// The book in somebody's hand: meanwhile no call is counted.
@@ -41,10 +47,17 @@ pub(crate) struct HeldCallBook<'a> {
 }
 
 impl CallBook {
-    pub(crate) fn new(connection: Connection, projection: Arc<Projection>) -> Result<Self> {
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-        Ok(Self { connection: Mutex::new(connection), projection })
+    /// Both connections are to its file: one counts, the other carries over.
+    pub(crate) fn new(
+        counting: Connection,
+        carrying: Connection,
+        projection: Arc<Projection>,
+    ) -> Result<Self> {
+        counting.pragma_update(None, "synchronous", "NORMAL")?;
+        counting.pragma_update(None, "wal_autocheckpoint", 0)?;
+        let connection = Arc::new(Mutex::new(counting));
+        let carrier = Carrier::start(carrying, Arc::clone(&connection)).map_err(Error::internal)?;
+        Ok(Self { connection, projection, carrier, written: AtomicU64::new(0) })
     }
 
     /// Waits for calls that are just being counted, and keeps others from it.
@@ -72,6 +85,10 @@ impl CallBook {
         let written = book.transact(|connection| {
             counted.iter().try_for_each(|calls| usage::count(connection, calls))
         });
+        if self.written.fetch_add(counted.len() as u64, Ordering::Relaxed) >= CARRIED {
+            self.written.store(0, Ordering::Relaxed);
+            self.carrier.wake();
+        }
         for calls in counted {
             match &written {
                 Ok(()) => book.projection.add_metered(calls),

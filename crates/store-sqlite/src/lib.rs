@@ -21,6 +21,7 @@ mod api_keys;
 mod audit;
 mod books;
 mod call_book;
+mod carrier;
 mod connect;
 mod credentials;
 mod erasure;
@@ -101,7 +102,8 @@ impl SqliteStore {
         let server = |fault: Fault| fault.while_opening(&database.name());
         let outside = statistician::outside_changes(&connection).map_err(server)?;
         let projection = Arc::new(Projection::new(outside));
-        let calls = Arc::new(CallBook::new(calls, Arc::clone(&projection)).map_err(server)?);
+        let book = CallBook::new(calls, database.open_calls()?, Arc::clone(&projection));
+        let calls = Arc::new(book.map_err(server)?);
         let context = context.with_projection(Arc::clone(&projection));
         let server = Server { projection, calls, _lock: lock };
         Ok((Self::start(database, connection, context, Some(server))?, applied))

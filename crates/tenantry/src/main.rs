@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 
 mod cli;
 mod commands;
@@ -13,6 +14,11 @@ mod installation;
 mod limits;
 mod logging;
 mod shutdown;
+
+/// A request is many small allocations, which this one serves with fewer instructions than the C
+/// library's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

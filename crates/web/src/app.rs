@@ -7,7 +7,7 @@ use tenantry_service::Service;
 
 use crate::config::WebConfig;
 use crate::metrics::Metrics;
-use crate::middleware::limits::Underway;
+use crate::middleware::{RequestIds, Underway};
 use crate::openapi;
 use crate::room::Rooms;
 
@@ -19,6 +19,7 @@ pub(crate) struct AppState {
     pub(crate) service: Arc<Service>,
     pub(crate) config: WebConfig,
     pub(crate) metrics: Metrics,
+    pub(crate) request_ids: RequestIds,
     /// The requests under way.
     pub(crate) underway: Underway,
     /// The room for their bodies.
@@ -35,6 +36,7 @@ impl AppState {
         let bodies = limits.max_body_memory.max(limits.max_body_size).max(limits.max_import_size);
         Self {
             metrics: Metrics::new(),
+            request_ids: RequestIds::new(service.entropy()),
             underway: Underway::new(limits.max_requests),
             bodies: Rooms::new(bodies),
             openapi: openapi::openapi_json().into(),

@@ -184,11 +184,13 @@ fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
 }
 
 /// An id in the path, each by itself: another one that is no text does not spoil it.
-pub(crate) fn in_path<T: FromStr>(parts: &Parts, name: &str) -> Option<T> {
-    // From the end: what the path began with was taken off on the way to the route.
-    let route = parts.extensions.get::<MatchedPath>()?.as_str().rsplit('/');
-    let named = format!("{{{name}}}");
+pub(crate) fn in_path<T: FromStr>(parts: &Parts, wanted: &str) -> Option<T> {
+    let route = parts.extensions.get::<MatchedPath>()?.as_str().split('/');
+    let is_named = |segment: &str| {
+        let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
+        name.is_some_and(|it| it == wanted)
+    };
     let (_, text) =
-        route.zip(parts.uri.path().rsplit('/')).find(|(segment, _)| *segment == named)?;
+        route.zip(parts.uri.path().split('/')).find(|(segment, _)| is_named(segment))?;
     percent_decode_str(text).decode_utf8().ok()?.parse().ok()
 }

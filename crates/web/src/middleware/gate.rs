@@ -3,38 +3,39 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tenantry_domain::access::Principal;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::usage::Call;
 
 use super::bearer::presented;
-use crate::app::{App, AppState};
+use crate::app::AppState;
 use crate::error::ApiError;
 use crate::extract::client_ip::client_ip;
 use crate::extract::scope::Gated;
 use crate::router::API;
 
 /// Lets a request under [`API`] pass if a realm vouches for its token.
-pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let Some(path) = below_api(request.uri().path()) else { return next.run(request).await };
-    if request.method() == Method::OPTIONS {
-        return next.run(request).await;
-    }
+pub(super) async fn gate(
+    app: &AppState,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    let path = below_api(request.uri().path()).filter(|_| request.method() != Method::OPTIONS);
+    let Some(path) = path else { return next(request).await };
     let received = app.service.now();
     let activity = is_activity(path);
-    let mut response = match authenticate(&app, request.headers()) {
+    let mut response = match authenticate(app, request.headers()) {
         Ok(principal) => {
             let call = Arc::new(Call::new(principal.tenant, received, activity));
             let ip = client_ip(request.extensions());
             let gated = Gated { principal, ip, call: Arc::clone(&call) };
             request.extensions_mut().insert(gated);
-            let response = next.run(request).await;
-            count(&app, &call, response).await
+            let response = next(request).await;
+            count(app, &call, response).await
         }
         Err(error) => ApiError::from(error).into_response(),
     };

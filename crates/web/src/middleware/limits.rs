@@ -1,16 +1,14 @@
 //! What keeps requests from harming each other: how many there are at once, how long one may take,
 //! and panics that end with it.
 
-use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use tenantry_domain::error::Error;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::error::ApiError;
 
 /// What is answered however many requests are under way: whoever watches over the server must be
@@ -64,33 +62,25 @@ impl Drop for Entered<'_> {
 }
 
 /// Answers 503 when a request takes too long.
-pub(crate) async fn time_limit(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    tokio::time::timeout(app.config.limits.request_timeout, next.run(request))
+pub(super) async fn time_limit(app: &AppState, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(app.config.limits.request_timeout, answer)
         .await
-        .map_err(|_| ApiError::TimedOut)
+        .unwrap_or_else(|_| ApiError::TimedOut.into_response())
 }
 
-/// Answers 500 when a handler panics.
-pub(crate) fn catch_panics() -> CatchPanicLayer<fn(Box<dyn Any + Send>) -> Response> {
-    CatchPanicLayer::custom(panicked as fn(Box<dyn Any + Send>) -> Response)
-}
-
-/// The panic's message is the panic hook's to tell: it may hold what no log should.
-fn panicked(_message: Box<dyn Any + Send>) -> Response {
-    ApiError::from(Error::internal("a handler panicked")).into_response()
+/// Answers 500 when a handler panics. The panic's message is the panic hook's to tell: it may hold
+/// what no log should.
+pub(super) async fn catch_panics(answer: impl Future<Output = Response>) -> Response {
+    // Nothing that outlives the request is shared with it but through locks, which know.
+    AssertUnwindSafe(answer)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| ApiError::from(Error::internal("a handler panicked")).into_response())
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
-    use axum::body::Body;
     use axum::http::StatusCode;
-    use axum::routing::get;
-    use tower::ServiceExt as _;
 
     use super::*;
 
@@ -111,11 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failure_like_any_other() {
-        async fn fails() -> StatusCode {
-            panic!("a secret")
-        }
-        let router = Router::new().route("/", get(fails)).layer(catch_panics());
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        let response = catch_panics(async { panic!("a secret") }).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let error = response.extensions().get::<ApiError>().unwrap();
         assert_eq!(error.code(), crate::error::Code::Internal);

@@ -3,23 +3,26 @@
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
-use super::request_id::{X_REQUEST_ID, request_id};
-use crate::app::{App, AppState};
+use super::request_id::X_REQUEST_ID;
+use crate::app::AppState;
 use crate::error::{ApiError, Code};
 use crate::metrics::method_label;
 
 /// The route of a request that none matches: a path that callers make up is no label.
 const NO_ROUTE: &str = "none";
 
-pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    app: &AppState,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let started = Instant::now();
     let entered = app.underway.enter();
-    let header = request_id(request.headers(), &app.service);
+    let header = app.request_ids.of(request.headers(), app.service.now());
     let id = header.to_str().unwrap_or_default();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
@@ -27,12 +30,12 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     let span = tracing::info_span!("request", request_id = id, method, route);
 
     let mut response = if entered.may_go_on(route) {
-        next.run(request).instrument(span.clone()).await
+        next(request).instrument(span.clone()).await
     } else {
         ApiError::Overloaded.into_response()
     };
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        span.in_scope(|| explain(&app, &error));
+        span.in_scope(|| explain(app, &error));
         response = error.render(response, id, app.service.now());
     }
     let status = response.status();

@@ -1,23 +1,49 @@
 //! The id that a request is known by in its answer and in the log.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use tenantry_domain::id::uuid_v7;
-use tenantry_service::Service;
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::entropy::Entropy;
+use uuid::{Builder, Uuid};
 
 /// The header that carries it, both ways.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const LONGEST: usize = 128;
 
-/// The id that the caller sent, if it sent one that is fit to be logged and sent back; else a new
-/// one.
-pub(crate) fn request_id(headers: &HeaderMap, service: &Service) -> HeaderValue {
-    given(headers).unwrap_or_else(|| {
-        let id = uuid_v7(service.now(), service.entropy());
-        let mut text = uuid::Uuid::encode_buffer();
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
-            .unwrap_or(HeaderValue::from_static("unknown"))
-    })
+/// Makes ids for requests whose callers have sent none: UUIDs of version 7 (RFC 9562), whose random
+/// bits are drawn once and counted up from there (section 6.2). They are unique and no secret, so
+/// the operating system need not be asked for each.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    /// Of this server.
+    server: [u8; 2],
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+        Self { server: entropy.bytes(), next: AtomicU64::new(u64::from_ne_bytes(entropy.bytes())) }
+    }
+
+    /// The id that the caller sent, if it sent one that is fit to be logged and sent back; else a
+    /// new one.
+    pub(super) fn of(&self, headers: &HeaderMap, now: Timestamp) -> HeaderValue {
+        given(headers).unwrap_or_else(|| {
+            let mut text = Uuid::encode_buffer();
+            HeaderValue::from_str(self.make(now).hyphenated().encode_lower(&mut text))
+                .unwrap_or(HeaderValue::from_static("unknown"))
+        })
+    }
+
+    fn make(&self, now: Timestamp) -> Uuid {
+        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+        let [first, second] = self.server;
+        let [a, b, c, d, e, f, g, h] = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let bits = [first, second, a, b, c, d, e, f, g, h];
+        Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
+    }
 }
 
 fn given(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -47,6 +73,24 @@ mod tests {
         assert_eq!(sent(&["Trace_1.2-3"]).as_deref(), Some("Trace_1.2-3"));
         let longest: &'static str = "x".repeat(LONGEST).leak();
         assert_eq!(sent(&[longest]).as_deref(), Some(longest));
+    }
+
+    #[test]
+    fn makes_one_otherwise_that_is_no_other() {
+        struct Ones;
+        impl Entropy for Ones {
+            fn fill(&self, buffer: &mut [u8]) {
+                buffer.fill(0xff);
+            }
+        }
+        let ids = RequestIds::new(&Ones);
+        let id = |millis| {
+            let header = ids.of(&HeaderMap::new(), Timestamp::from_millis(millis));
+            header.to_str().unwrap().to_owned()
+        };
+        assert_eq!(id(1), "00000000-0001-7fff-bfff-ffffffffffff");
+        assert_eq!(id(1), "00000000-0001-7fff-8000-000000000000");
+        assert_eq!(id(2), "00000000-0002-7fff-8000-000000000001");
     }
 
     #[test]
