@@ -62,13 +62,20 @@ impl Database {
     /// Takes the lock that one server holds as long as it runs. The system gives it back when the
     /// process ends, however it ends.
     pub(crate) fn lock(&self) -> std::result::Result<File, OpenError> {
-        let path = self.file.with_file_name(LOCK);
-        let file = private_file().open(&path).map_err(|cause| not_writable(&path, &cause))?;
+        let file = self.lock_file()?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(self.name())),
-            Err(TryLockError::Error(cause)) => Err(not_writable(&path, &cause)),
+            Err(TryLockError::Error(cause)) => {
+                Err(not_writable(&self.file.with_file_name(LOCK), &cause))
+            }
         }
+    }
+
+    /// The file of the lock, which other programs make longer to tell the server of their changes.
+    pub(crate) fn lock_file(&self) -> std::result::Result<File, OpenError> {
+        let path = self.file.with_file_name(LOCK);
+        private_file().open(&path).map_err(|cause| not_writable(&path, &cause))
     }
 
     /// A connection that writes. Its file is made if need be.

@@ -13,6 +13,7 @@ use tenantry_domain::error::{Error, Result};
 use crate::books::{Books, Context, SETTLE_AT_ONCE};
 use crate::call_book::CallBook;
 use crate::connect::Database;
+use crate::outside::{Announcer, OutsideChanges};
 use crate::projection::Projection;
 use crate::readers::Readers;
 use crate::writer::{Durability, Outcome, Side, Writer};
@@ -33,6 +34,7 @@ mod list;
 mod marks;
 mod migrate;
 mod oauth_clients;
+mod outside;
 mod projection;
 mod purge;
 mod readers;
@@ -100,7 +102,7 @@ impl SqliteStore {
         let mut applied = migrate::migrate(&connection, &database.name(), &context, &DATABASE)?;
         applied.extend(migrate::migrate(&calls, &database.calls_name(), &context, &CALLS)?);
         let server = |fault: Fault| fault.while_opening(&database.name());
-        let outside = statistician::outside_changes(&connection).map_err(server)?;
+        let outside = OutsideChanges::new(database.lock_file()?);
         let projection = Arc::new(Projection::new(outside));
         let book = CallBook::new(calls, database.open_calls()?, Arc::clone(&projection));
         let calls = Arc::new(book.map_err(server)?);
@@ -134,7 +136,7 @@ impl SqliteStore {
         database.join_calls(&connection).map_err(|fault| fault.while_opening(&database.name()))?;
         let side = match &server {
             Some(server) => Side::Server(Arc::clone(&server.projection)),
-            None => Side::Outside,
+            None => Side::Outside(Announcer::new(database.lock_file()?)),
         };
         let writer = Writer::start(connection, side).map_err(|cause| OpenError::NotWritable {
             path: database.name(),

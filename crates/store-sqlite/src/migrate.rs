@@ -70,6 +70,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "outside_changes",
         sql: include_str!("../migrations/0007_outside_changes.sql"),
     },
+    Migration {
+        version: 8,
+        name: "outside_changes_are_announced",
+        sql: include_str!("../migrations/0008_outside_changes_are_announced.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

@@ -11,19 +11,21 @@
 //!   before it looked ([`Ticket`]).
 //! - Metered calls are taken in after their commit and before they are answered, by whoever holds
 //!   the book of calls, which alone reads and writes their file.
-//! - Changes by another process, the command line, are seen by a number that it counts up in its
-//!   transactions, and that every read compares first ([`Projection::notice`]).
+//! - Changes by another program, the command line, are announced, which every read looks at first
+//!   ([`Projection::memory`]).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_domain::clock::Timestamp;
+use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::stats::{Heartbeat, Statistics};
 use tenantry_domain::usage::CallCount;
 
+use crate::error::Result;
+use crate::outside::OutsideChanges;
 use crate::snapshot::{Calls, Snapshot};
 
 /// Parts with a lock each, so that two tenants seldom share one.
@@ -36,8 +38,7 @@ const TENANTS_OF_A_SHARD: usize = 2_048;
 pub(crate) struct Projection {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
-    /// How often another process has changed the database, as far as is known here.
-    outside_changes: AtomicI64,
+    outside: OutsideChanges,
     /// Those that the group under way changes.
     changing: Mutex<Vec<TenantId>>,
 }
@@ -65,12 +66,21 @@ pub(crate) struct Ticket {
     pub(crate) metered: Heartbeat,
 }
 
+/// Whether a read may use what is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// It is what the database says.
+    Current,
+    /// Another program has changed the database since, or is about to.
+    InDoubt,
+}
+
 impl Projection {
-    pub(crate) fn new(outside_changes: i64) -> Self {
+    pub(crate) fn new(outside: OutsideChanges) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
-            outside_changes: AtomicI64::new(outside_changes),
+            outside,
             changing: Mutex::default(),
         }
     }
@@ -93,13 +103,14 @@ impl Projection {
     }
 
     /// The statistics by a snapshot that was read with this ticket, if nothing has happened since;
-    /// then it is remembered, too, unless the tenant is just being changed.
+    /// then it is remembered, too, unless the tenant is just being changed, or might be.
     pub(crate) fn offer(
         &self,
         tenant: TenantId,
         ticket: Ticket,
         snapshot: &Arc<Snapshot>,
         clock: Timestamp,
+        memory: Memory,
     ) -> Option<Statistics> {
         let mut shard = self.shard(tenant)?;
         if shard.version != ticket.version {
@@ -107,7 +118,7 @@ impl Projection {
         }
         let place = shard.tenants.get_mut(&tenant)?;
         let statistics = snapshot.statistics(tenant, place.metered.as_ref()?, clock);
-        if !place.changing {
+        if memory == Memory::Current && !place.changing {
             place.snapshot = Some(Arc::clone(snapshot));
         }
         statistics
@@ -174,21 +185,32 @@ impl Projection {
         }
     }
 
-    /// Compares how often another process has changed the database with what is known here, and
-    /// forgets everything if it is another number.
-    pub(crate) fn notice(&self, outside_changes: i64) {
-        if self.outside_changes.load(Ordering::Acquire) == outside_changes {
-            return;
+    /// Whether what is remembered may be used. If it is in doubt, `settle` has to be brought about,
+    /// unless somebody has been asked to already.
+    pub(crate) fn memory(&self, bring_about: impl FnOnce() -> Result<()>) -> Result<Memory> {
+        if self.outside.are_settled().map_err(Error::internal)? {
+            return Ok(Memory::Current);
         }
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            shard.version += 1;
-            for place in shard.tenants.values_mut() {
-                place.snapshot = None;
+        if self.outside.ask() {
+            bring_about().inspect_err(|_| self.outside.answer())?;
+        }
+        Ok(Memory::InDoubt)
+    }
+
+    /// For whoever alone can change the database now: forgets what another program has changed.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let forget = || {
+            for shard in &self.shards {
+                let mut shard = lock(shard);
+                shard.version += 1;
+                for place in shard.tenants.values_mut() {
+                    place.snapshot = None;
+                }
             }
-        }
-        // Only now: whoever finds the new number here must not find what is older than it.
-        self.outside_changes.fetch_max(outside_changes, Ordering::AcqRel);
+        };
+        let settled = self.outside.settle(forget);
+        self.outside.answer();
+        Ok(settled.map_err(Error::internal)?)
     }
 
     fn shard(&self, tenant: TenantId) -> Option<MutexGuard<'_, Shard>> {

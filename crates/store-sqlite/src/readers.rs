@@ -28,14 +28,6 @@ impl Readers {
         Self { database, idle: Mutex::new(Vec::with_capacity(IDLE)), long: Semaphore::new(LONG) }
     }
 
-    /// Runs one statement, on a snapshot of its own.
-    pub(crate) fn now<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let connection = self.take()?;
-        let result = read(&connection);
-        self.give_back(connection);
-        result
-    }
-
     /// Runs `read` on one snapshot.
     pub(crate) fn snapshot<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let connection = self.take()?;

@@ -15,6 +15,7 @@ use tenantry_store::Statistician;
 
 use crate::books::corrected;
 use crate::error::{Fault, Result};
+use crate::projection::Memory;
 use crate::snapshot::{Calls, Snapshot};
 use crate::sql::{self, At, count_columns, tenant_id};
 use crate::usage::Schema;
@@ -29,7 +30,7 @@ impl Statistician for SqliteStore {
         &self,
         probe: &CallerProbe,
     ) -> tenantry_domain::error::Result<CallerState> {
-        self.notice_changes().and_then(|()| self.caller(probe)).map_err(|fault| fault.0)
+        self.memory().and_then(|memory| self.caller(probe, memory)).map_err(|fault| fault.0)
     }
 
     async fn statistics(
@@ -38,8 +39,9 @@ impl Statistician for SqliteStore {
         tenant: TenantId,
     ) -> tenantry_domain::error::Result<(CallerState, Guarded<Option<Statistics>>)> {
         let read = || {
-            self.notice_changes()?;
-            Ok((self.caller(probe)?, Guarded::new(tenant, self.current(tenant)?)))
+            let memory = self.memory()?;
+            let caller = self.caller(probe, memory)?;
+            Ok((caller, Guarded::new(tenant, self.current(tenant, memory)?)))
         };
         read().map_err(|fault: Fault| fault.0)
     }
@@ -66,23 +68,24 @@ impl SqliteStore {
         Ok(self.readers.snapshot(|connection| tenants::status(connection, tenant))?.is_some())
     }
 
-    /// Has nothing remembered that the command line has changed meanwhile.
-    fn notice_changes(&self) -> Result<()> {
-        if let Some(server) = &self.server {
-            server.projection.notice(self.readers.now(outside_changes)?);
-        }
-        Ok(())
+    /// Whether what the server remembers may be used.
+    fn memory(&self) -> Result<Memory> {
+        let Some(server) = &self.server else { return Ok(Memory::InDoubt) };
+        server.projection.memory(|| self.writer.nudge())
     }
 
     /// What a caller is worth now.
-    fn caller(&self, probe: &CallerProbe) -> Result<CallerState> {
+    fn caller(&self, probe: &CallerProbe, memory: Memory) -> Result<CallerState> {
         let Some(server) = &self.server else {
             return self.readers.snapshot(|connection| caller_state(connection, probe));
         };
-        let remembered = server.projection.snapshot(probe.tenant);
+        let remembered = match memory {
+            Memory::Current => server.projection.snapshot(probe.tenant),
+            Memory::InDoubt => None,
+        };
         let snapshot = match remembered {
             Some(snapshot) => snapshot,
-            None => match self.read_through(server, probe.tenant)? {
+            None => match self.read_through(server, probe.tenant, memory)? {
                 Some((snapshot, _)) => snapshot,
                 None => return Ok(CallerState { tenant: None, user: None }),
             },
@@ -97,22 +100,25 @@ impl SqliteStore {
     }
 
     /// The statistics of a tenant now; `None` if there is no such tenant (any more).
-    fn current(&self, tenant: TenantId) -> Result<Option<Statistics>> {
+    fn current(&self, tenant: TenantId, memory: Memory) -> Result<Option<Statistics>> {
         // The clock is read before anything else: the answer then holds everything that was done
         // before its instant.
         let clock = self.context.clock.now();
         let Some(server) = &self.server else { return self.read_beside(tenant) };
-        match server.projection.statistics(tenant, clock) {
-            Some(statistics) => Ok(Some(statistics)),
-            None => Ok(self.read_through(server, tenant)?.map(|(_, statistics)| statistics)),
+        if memory == Memory::Current
+            && let Some(statistics) = server.projection.statistics(tenant, clock)
+        {
+            return Ok(Some(statistics));
         }
+        Ok(self.read_through(server, tenant, memory)?.map(|(_, statistics)| statistics))
     }
 
-    /// Reads a tenant from the database, and has it remembered.
+    /// Reads a tenant from the database, and has it remembered if nothing is in doubt.
     fn read_through(
         &self,
         server: &Server,
         tenant: TenantId,
+        memory: Memory,
     ) -> Result<Option<(Arc<Snapshot>, Statistics)>> {
         if !self.exists(tenant)? {
             return Ok(None);
@@ -128,7 +134,8 @@ impl SqliteStore {
                 continue;
             };
             let Some(snapshot) = load(clock, ticket.metered)? else { return Ok(None) };
-            if let Some(statistics) = server.projection.offer(tenant, ticket, &snapshot, clock) {
+            let offered = server.projection.offer(tenant, ticket, &snapshot, clock, memory);
+            if let Some(statistics) = offered {
                 return Ok(Some((snapshot, statistics)));
             }
         }
@@ -167,11 +174,6 @@ impl SqliteStore {
 
 fn unsteady() -> Fault {
     Fault(Error::internal("a snapshot does not tell the statistics of its own instant"))
-}
-
-/// How often another process has changed the database.
-pub(crate) fn outside_changes(connection: &Connection) -> Result<i64> {
-    sql::one(connection, "SELECT outside_changes FROM installation", [], |row| row.get(0))
 }
 
 /// Refuses a change whose bearer may no longer make it.

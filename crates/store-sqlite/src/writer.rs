@@ -14,6 +14,7 @@ use tenantry_domain::error::Error;
 use tokio::sync::oneshot;
 
 use crate::error::{Fault, Result};
+use crate::outside::Announcer;
 use crate::projection::Projection;
 
 /// Jobs that may wait; beyond it callers are turned away rather than kept.
@@ -31,12 +32,12 @@ pub(crate) enum Durability {
 }
 
 /// In which process the writer is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Side {
     /// In the server, which remembers what is committed.
     Server(Arc<Projection>),
     /// In another process, which tells the server that something was changed.
-    Outside,
+    Outside(Announcer),
 }
 
 /// What running a job's work led to.
@@ -145,9 +146,21 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<Outcome<T>> + Send + 'static,
     {
+        self.enqueue(durability, work)?.await.map_err(|_| stopped())?
+    }
+
+    /// Queues nothing to do: for the sake of the group that it is done in.
+    pub(crate) fn nudge(&self) -> Result<()> {
+        self.enqueue(Durability::Handed, |_: &Connection| Ok(Outcome::Done(()))).map(drop)
+    }
+
+    fn enqueue<T, F>(&self, durability: Durability, work: F) -> Result<oneshot::Receiver<Result<T>>>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<Outcome<T>> + Send + 'static,
+    {
         let (caller, answer) = oneshot::channel();
         let job = Box::new(Task { durability, work, result: None, caller });
-        let stopped = || Fault(Error::Unavailable("the writer has stopped".to_owned()));
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => {
@@ -155,7 +168,7 @@ impl Writer {
             }
             TrySendError::Disconnected(_) => stopped(),
         })?;
-        answer.await.map_err(|_| stopped())?
+        Ok(answer)
     }
 }
 
@@ -167,6 +180,10 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
+}
+
+fn stopped() -> Fault {
+    Fault(Error::Unavailable("the writer has stopped".to_owned()))
 }
 
 struct Thread {
@@ -230,13 +247,15 @@ impl Thread {
         let result: Result<()> = (|| {
             self.set(durability)?;
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            if let Side::Server(projection) = &self.side {
+                projection.settle()?;
+            }
             run(&self.connection);
             if self.connection.is_autocommit() {
                 return Err(Fault(Error::Unavailable(lost.to_owned())));
             }
-            if matches!(self.side, Side::Outside) {
-                let sql = "UPDATE installation SET outside_changes = outside_changes + 1";
-                self.connection.execute(sql, [])?;
+            if let Side::Outside(announcer) = &self.side {
+                announcer.announce().map_err(Error::internal)?;
             }
             self.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())

@@ -67,6 +67,7 @@ fn migrations_are_applied_once() {
             "0005_sort_keys",
             "0006_marks_of_people",
             "0007_outside_changes",
+            "0008_outside_changes_are_announced",
             "0001_calls",
         ]
     );
@@ -135,7 +136,6 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE credentials DROP COLUMN credential_name_key;
          DROP INDEX idempotency_marks_by_user;
          ALTER TABLE idempotency_marks DROP COLUMN user_id;
-         ALTER TABLE installation DROP COLUMN outside_changes;
          DELETE FROM schema_migrations WHERE version >= 5",
     );
 

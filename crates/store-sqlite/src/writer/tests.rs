@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
 use super::*;
+use crate::outside::OutsideChanges;
 
 fn connect(directory: &Path) -> Connection {
     let connection = Connection::open(directory.join("test.db")).unwrap();
@@ -17,7 +18,13 @@ fn writer(directory: &Path) -> (Writer, Connection) {
     let connection = connect(directory);
     connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY) STRICT").unwrap();
     (
-        Writer::start(connection, Side::Server(Arc::new(Projection::new(0)))).unwrap(),
+        Writer::start(
+            connection,
+            Side::Server(Arc::new(Projection::new(OutsideChanges::new(
+                tempfile::tempfile().unwrap(),
+            )))),
+        )
+        .unwrap(),
         connect(directory),
     )
 }
