@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::entropy::Entropy;
-use uuid::{Builder, Uuid};
+use uuid::{Builder, Uuid, Variant, Version};
 
 /// The header that carries it, both ways.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -18,13 +18,16 @@ const LONGEST: usize = 128;
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     /// Of this server.
-    server: [u8; 2],
+    server: u16,
     next: AtomicU64,
 }
 
 impl RequestIds {
     pub(crate) fn new(entropy: &dyn Entropy) -> Self {
-        Self { server: entropy.bytes(), next: AtomicU64::new(u64::from_ne_bytes(entropy.bytes())) }
+        Self {
+            server: u16::from_ne_bytes(entropy.bytes()),
+            next: AtomicU64::new(u64::from_ne_bytes(entropy.bytes())),
+        }
     }
 
     /// The id that the caller sent, if it sent one that is fit to be logged and sent back; else a
@@ -38,11 +41,11 @@ impl RequestIds {
     }
 
     fn make(&self, now: Timestamp) -> Uuid {
-        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
-        let [first, second] = self.server;
-        let [a, b, c, d, e, f, g, h] = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let bits = [first, second, a, b, c, d, e, f, g, h];
-        Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
+        let millis = u128::try_from(now.as_millis()).unwrap_or_default();
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let bits = millis << 80 | u128::from(self.server) << 64 | u128::from(next);
+        let id = Builder::from_u128(bits).with_version(Version::SortRand);
+        id.with_variant(Variant::RFC4122).into_uuid()
     }
 }
 
