@@ -71,3 +71,34 @@ impl OutsideChanges {
         Ok(self.file.metadata()?.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_announced_is_in_doubt_until_it_is_settled() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || {
+            File::options().create(true).append(true).open(directory.path().join("lock")).unwrap()
+        };
+        let (changes, announcer) = (OutsideChanges::new(open()), Announcer::new(open()));
+        let settle = || {
+            let mut forgotten = false;
+            changes.settle(|| forgotten = true).unwrap();
+            changes.answer();
+            forgotten
+        };
+        // Nobody knows what was under way when the server started.
+        assert!(!changes.are_settled().unwrap());
+        assert!(settle());
+        assert!(changes.are_settled().unwrap() && !settle());
+
+        // Whether it is committed or not: whoever announces it may be killed first.
+        announcer.announce().unwrap();
+        assert!(!changes.are_settled().unwrap());
+        assert!(changes.ask() && !changes.ask());
+        assert!(settle());
+        assert!(changes.are_settled().unwrap() && changes.ask());
+    }
+}
