@@ -12,6 +12,7 @@ mod demo;
 mod faults;
 mod hostile;
 mod idempotency;
+mod kills;
 mod readme;
 mod secrets;
 mod serve;

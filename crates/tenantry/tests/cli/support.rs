@@ -215,6 +215,16 @@ impl Server {
         self.url.strip_prefix("http://").unwrap()
     }
 
+    /// The bearer of a token, who acts in a tenant.
+    pub(crate) fn caller(&self, token: &str, tenant: &str) -> Caller {
+        Caller {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            token: token.to_owned(),
+            tenant: tenant.to_owned(),
+        }
+    }
+
     /// A request by the bearer of a token that acts in a tenant.
     pub(crate) fn request(
         &self,
@@ -223,9 +233,7 @@ impl Server {
         token: &str,
         tenant: &str,
     ) -> reqwest::RequestBuilder {
-        let url = format!("{}/api/v1{path}", self.url);
-        let request = self.client.request(method.parse().unwrap(), url);
-        request.bearer_auth(token).header("x-tenantid", tenant)
+        self.caller(token, tenant).request(method, path)
     }
 
     /// The body of what must be answered 200.
@@ -286,6 +294,25 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.process.child.kill().unwrap();
         assert_eq!(self.end().code, None);
+    }
+}
+
+/// Somebody who asks a server, also one that is gone.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+    /// The tenant that it acts in.
+    pub(crate) tenant: String,
+}
+
+impl Caller {
+    /// A request.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}/api/v1{path}", self.url);
+        let request = self.client.request(method.parse().unwrap(), url);
+        request.bearer_auth(&self.token).header("x-tenantid", &self.tenant)
     }
 }
 
