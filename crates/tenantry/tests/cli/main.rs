@@ -13,6 +13,7 @@ mod faults;
 mod hostile;
 mod idempotency;
 mod kills;
+mod open_files;
 mod readme;
 mod secrets;
 mod serve;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_domain::clock::Timestamp;
@@ -265,6 +266,30 @@ impl Server {
         let text = std::fs::read_to_string(file).unwrap();
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Lets it open no more than this many files beside those that are open, whatever it has asked
+    /// for.
+    pub(crate) fn leave_room_for(&self, files: usize) {
+        let id = self.process.child.id();
+        let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+        let open: Vec<_> = open.map(|file| file.unwrap().file_name()).collect();
+        // The limit is one of the numbers that files have: it takes the lowest free ones.
+        let mut free = (0_u64..).filter(|number| !open.contains(&number.to_string().into()));
+        let current = free.nth(files);
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        let id = Pid::from_child(&self.process.child);
+        prlimit(Some(id), Resource::Nofile, Rlimit { current, maximum }).unwrap();
+    }
+
+    /// The processor's time that it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let text =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.process.child.id())).unwrap();
+        // The fields after the name, which may hold anything; in hundredths of a second.
+        let fields: Vec<_> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
     }
 
     /// Whether it takes requests.
