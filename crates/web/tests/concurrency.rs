@@ -155,8 +155,8 @@ impl Watched {
         };
         self.begin(CALL);
         let answer = request.send().await;
-        self.end(CALL);
         assert!(matches!(answer.status, 200 | 201), "{method} {path}: {}", answer.text);
+        self.end(CALL);
         answer
     }
 
