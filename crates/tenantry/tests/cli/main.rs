@@ -12,6 +12,8 @@ mod demo;
 mod faults;
 mod hostile;
 mod idempotency;
+mod kills;
+mod open_files;
 mod readme;
 mod secrets;
 mod serve;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_domain::clock::Timestamp;
@@ -215,6 +216,16 @@ impl Server {
         self.url.strip_prefix("http://").unwrap()
     }
 
+    /// The bearer of a token, who acts in a tenant.
+    pub(crate) fn caller(&self, token: &str, tenant: &str) -> Caller {
+        Caller {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            token: token.to_owned(),
+            tenant: tenant.to_owned(),
+        }
+    }
+
     /// A request by the bearer of a token that acts in a tenant.
     pub(crate) fn request(
         &self,
@@ -223,9 +234,7 @@ impl Server {
         token: &str,
         tenant: &str,
     ) -> reqwest::RequestBuilder {
-        let url = format!("{}/api/v1{path}", self.url);
-        let request = self.client.request(method.parse().unwrap(), url);
-        request.bearer_auth(token).header("x-tenantid", tenant)
+        self.caller(token, tenant).request(method, path)
     }
 
     /// The body of what must be answered 200.
@@ -259,6 +268,30 @@ impl Server {
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Lets it open no more than this many files beside those that are open, whatever it has asked
+    /// for.
+    pub(crate) fn leave_room_for(&self, files: usize) {
+        let id = self.process.child.id();
+        let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+        let open: Vec<_> = open.map(|file| file.unwrap().file_name()).collect();
+        // The limit is one of the numbers that files have: it takes the lowest free ones.
+        let mut free = (0_u64..).filter(|number| !open.contains(&number.to_string().into()));
+        let current = free.nth(files);
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        let id = Pid::from_child(&self.process.child);
+        prlimit(Some(id), Resource::Nofile, Rlimit { current, maximum }).unwrap();
+    }
+
+    /// The processor's time that it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let text =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.process.child.id())).unwrap();
+        // The fields after the name, which may hold anything; in hundredths of a second.
+        let fields: Vec<_> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
+    }
+
     /// Whether it takes requests.
     pub(crate) async fn is_ready(&self) -> bool {
         let answer = self.client.get(format!("{}/health/ready", self.url)).send().await;
@@ -286,6 +319,25 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.process.child.kill().unwrap();
         assert_eq!(self.end().code, None);
+    }
+}
+
+/// Somebody who asks a server, also one that is gone.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+    /// The tenant that it acts in.
+    pub(crate) tenant: String,
+}
+
+impl Caller {
+    /// A request.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}/api/v1{path}", self.url);
+        let request = self.client.request(method.parse().unwrap(), url);
+        request.bearer_auth(&self.token).header("x-tenantid", &self.tenant)
     }
 }
 
