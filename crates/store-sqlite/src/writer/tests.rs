@@ -17,7 +17,7 @@ fn writer(directory: &Path) -> (Writer, Connection) {
     let connection = connect(directory);
     connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY) STRICT").unwrap();
     (
-        Writer::start(connection, Side::Server(Arc::new(Projection::new(0)))).unwrap(),
+        Writer::start(connection, Side::Server(Arc::new(Projection::new(0))), GROUP).unwrap(),
         connect(directory),
     )
 }
