@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, Result, ensure};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::Serialize;
 use tenantry_domain::access::{CallerProbe, TenantAccess};
@@ -156,6 +157,8 @@ impl Counting {
     fn of(file: &Path, tenant: TenantId) -> Result<Self> {
         let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+        // Else it would prepare the statement anew each time.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(Self { connection, tenant: tenant.as_uuid().into_bytes() })
     }
 
