@@ -20,44 +20,72 @@ use crate::step::StepFailed;
 struct Chore {
     name: &'static str,
     about: &'static str,
-    run: fn() -> Result<()>,
+    run: Run,
+}
+
+#[derive(Clone, Copy)]
+enum Run {
+    Whole(fn() -> Result<()>),
+    /// Or only the parts of these names.
+    Parts(fn(&[&str]) -> Result<()>),
 }
 
 const CHORES: &[Chore] = &[
-    Chore { name: "bench", about: "measure the release binary, side by side", run: bench::run },
-    Chore { name: "fuzz", about: "attack the API from its own document", run: fuzz::run },
+    Chore {
+        name: "bench",
+        about: "measure the release binary, side by side; all, or the lines that are named",
+        run: Run::Parts(bench::run),
+    },
+    Chore {
+        name: "fuzz",
+        about: "attack the API from its own document",
+        run: Run::Whole(fuzz::run),
+    },
     Chore {
         name: "lint",
         about: "formatting, clippy, dependencies, documentation",
-        run: lint::run,
+        run: Run::Whole(lint::run),
     },
-    Chore { name: "openapi", about: "write openapi.json anew from the code", run: openapi::run },
-    Chore { name: "test", about: "install what the tests need, and run them", run: test::run },
+    Chore {
+        name: "openapi",
+        about: "write openapi.json anew from the code",
+        run: Run::Whole(openapi::run),
+    },
+    Chore {
+        name: "test",
+        about: "install what the tests need, and run them",
+        run: Run::Whole(test::run),
+    },
 ];
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a chore talks to who called it")]
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let chore = match words.as_slice() {
-        ["help" | "--help" | "-h"] => {
-            println!("{}", usage());
-            return ExitCode::SUCCESS;
-        }
-        [name] => CHORES.iter().find(|chore| chore.name == *name),
-        _ => None,
+    let Some((name, parts)) = words.split_first() else { return misused() };
+    if let ("help" | "--help" | "-h", []) = (*name, parts) {
+        println!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let chore = CHORES.iter().find(|chore| chore.name == *name);
+    let ended = match (chore.map(|chore| chore.run), parts) {
+        (Some(Run::Whole(run)), []) => run(),
+        (Some(Run::Parts(run)), parts) => run(parts),
+        _ => return misused(),
     };
-    let Some(chore) = chore else {
-        eprintln!("{}", usage());
-        return ExitCode::from(2);
-    };
-    match (chore.run)() {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             error.downcast_ref::<StepFailed>().map_or(ExitCode::FAILURE, StepFailed::exit_code)
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a chore talks to who called it")]
+fn misused() -> ExitCode {
+    eprintln!("{}", usage());
+    ExitCode::from(2)
 }
 
 fn usage() -> String {

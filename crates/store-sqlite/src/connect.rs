@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Fault, OpenError, Result};
@@ -152,6 +153,9 @@ fn uri_path(path: &Path) -> String {
 fn set_up(connection: &Connection) -> Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Plans look at no parameter's value. Else SQLite prepares what it has prepared anew whenever the
+    // value of one such as a `LIMIT` is bound, which took a third of the writer's time.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
@@ -177,4 +181,24 @@ fn private_file() -> std::fs::OpenOptions {
 
 fn not_writable(path: &Path, cause: &std::io::Error) -> OpenError {
     OpenError::NotWritable { path: path.display().to_string(), cause: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn what_is_prepared_stays_prepared() {
+        let connection = Connection::open_in_memory().unwrap();
+        set_up(&connection).unwrap();
+        connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY) STRICT").unwrap();
+        let sql = "SELECT id FROM rows WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let mut statement = connection.prepare(sql).unwrap();
+        for limit in 1..4 {
+            assert!(!statement.exists([0, limit]).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

@@ -4,6 +4,7 @@
 //! many changes. Counted calls are committed in groups of their own that do not wait for the
 //! disk: they survive the process, and only a power cut can lose them.
 
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -20,7 +21,7 @@ use crate::projection::Projection;
 /// Jobs that may wait; beyond it callers are turned away rather than kept.
 const QUEUE: usize = 8_192;
 /// Jobs that share one commit at most, so that nobody waits for an endless group.
-const GROUP: usize = 512;
+pub(crate) const GROUP: NonZeroUsize = NonZeroUsize::new(512).unwrap();
 
 /// What a group's commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,12 +131,17 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns the connection until the writer is dropped.
-    pub(crate) fn start(connection: Connection, side: Side) -> std::io::Result<Self> {
+    /// Starts the thread, which owns the connection until the writer is dropped, and has at most
+    /// `group` jobs share a commit.
+    pub(crate) fn start(
+        connection: Connection,
+        side: Side,
+        group: NonZeroUsize,
+    ) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("tenantry-writer".to_owned())
-            .spawn(move || Thread { connection, side, durability: None }.serve(&jobs))?;
+            .spawn(move || Thread { connection, side, group, durability: None }.serve(&jobs))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -189,6 +195,7 @@ fn stopped() -> Fault {
 struct Thread {
     connection: Connection,
     side: Side,
+    group: NonZeroUsize,
     /// What the connection is set to now.
     durability: Option<Durability>,
 }
@@ -198,7 +205,8 @@ impl Thread {
         while let Ok(first) = jobs.recv() {
             let mut waiting = vec![first];
             while !waiting.is_empty() {
-                waiting.extend(jobs.try_iter().take(GROUP.saturating_sub(waiting.len())));
+                waiting
+                    .extend(jobs.try_iter().take(self.group.get().saturating_sub(waiting.len())));
                 let (calls, changes): (Vec<_>, Vec<_>) =
                     waiting.into_iter().partition(|job| job.durability() == Durability::Handed);
                 waiting = self.group(Durability::Handed, calls);

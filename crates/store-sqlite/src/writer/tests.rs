@@ -17,16 +17,9 @@ fn connect(directory: &Path) -> Connection {
 fn writer(directory: &Path) -> (Writer, Connection) {
     let connection = connect(directory);
     connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY) STRICT").unwrap();
-    (
-        Writer::start(
-            connection,
-            Side::Server(Arc::new(Projection::new(OutsideChanges::new(
-                tempfile::tempfile().unwrap(),
-            )))),
-        )
-        .unwrap(),
-        connect(directory),
-    )
+    let outside = OutsideChanges::new(tempfile::tempfile().unwrap());
+    let side = Side::Server(Arc::new(Projection::new(outside)));
+    (Writer::start(connection, side, GROUP).unwrap(), connect(directory))
 }
 
 fn count(connection: &Connection) -> u32 {

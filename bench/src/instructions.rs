@@ -1,0 +1,52 @@
+//! Instructions of a request, which do not depend on how busy the machine is. Counted by Valgrind,
+//! since a virtual machine often has no counters of its own.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use tempfile::NamedTempFile;
+
+use crate::client::Client;
+use crate::process::Server;
+
+/// Requests of the shorter run; the longer one has twice as many.
+const REQUESTS: u64 = 1_000;
+
+/// Instructions of one request: those of a server that answers so many more of them than another.
+/// `ready` is called once a server answers, and what it answers is kept as long as it runs.
+pub(crate) fn of_a_request<T>(
+    server: impl Fn() -> Result<Command>,
+    path: &str,
+    client: &Client,
+    ready: impl Fn() -> Result<T>,
+) -> Result<u64> {
+    let run = |requests| {
+        let log = NamedTempFile::new()?;
+        let mut valgrind = counted(&server()?, &log);
+        let server = Server::start(&mut valgrind)?;
+        let url = format!("{}{path}", server.url);
+        let kept = ready()?;
+        for _ in 0..requests {
+            client.get(&url)?;
+        }
+        server.stop()?;
+        drop(kept);
+        total(&std::fs::read_to_string(log.path())?)
+    };
+    let shorter = run(REQUESTS)?;
+    Ok(run(2 * REQUESTS)?.saturating_sub(shorter) / REQUESTS)
+}
+
+fn counted(command: &Command, log: &NamedTempFile) -> Command {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
+    valgrind.arg(format!("--log-file={}", log.path().display()));
+    valgrind.arg(command.get_program()).args(command.get_args());
+    valgrind
+}
+
+fn total(log: &str) -> Result<u64> {
+    let line = log.lines().find_map(|line| line.split_once("I refs:"));
+    let (_, number) = line.with_context(|| format!("no instructions were counted: {log}"))?;
+    Ok(number.trim().replace(',', "").parse()?)
+}
