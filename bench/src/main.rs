@@ -1,4 +1,5 @@
 //! The benchmarks: `cargo xtask bench` builds what they need and runs them, all or those it is told.
+//! `cargo xtask instructions` has it look for a regression instead (`check`).
 //!
 //! Speed is a ratio: both sides are measured in turn, in one run on one machine, and the medians of
 //! their rounds are compared. What a figure is worth elsewhere only a run there can tell.
@@ -14,6 +15,7 @@ mod instructions;
 mod machine;
 mod median;
 mod process;
+mod regression;
 mod report;
 mod size;
 mod templates;
@@ -61,6 +63,11 @@ const LINES: &[Line] = &[
 #[expect(clippy::print_stdout, reason = "whoever runs it reads the tables")]
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    match wanted.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["check"] => return regression::check(),
+        ["record"] => return regression::record(),
+        _ => {}
+    }
     let names = || LINES.iter().map(|(name, _)| *name);
     if let Some(unknown) = wanted.iter().find(|it| names().all(|name| name != it.as_str())) {
         bail!("{unknown} is not measured; these are: {}", names().collect::<Vec<_>>().join(", "));

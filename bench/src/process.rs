@@ -6,8 +6,14 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// A program beside this one: they are built together.
+/// Where the programs are that are measured, if not beside this one.
+const BINARIES: &str = "TENANTRY_BINARIES";
+
+/// A program that is measured: usually they are built together with this one.
 pub(crate) fn program(name: &str) -> Result<Command> {
+    if let Some(directory) = std::env::var_os(BINARIES) {
+        return Ok(Command::new(PathBuf::from(directory).join(name)));
+    }
     let this: PathBuf = std::env::current_exe()?;
     let directory = this.parent().context("this program is in no directory")?;
     Ok(Command::new(directory.join(name)))

@@ -5,6 +5,7 @@
 mod bench;
 mod deny;
 mod fuzz;
+mod instructions;
 mod lint;
 mod openapi;
 mod packages;
@@ -40,6 +41,11 @@ const CHORES: &[Chore] = &[
         name: "fuzz",
         about: "attack the API from its own document",
         run: Run::Whole(fuzz::run),
+    },
+    Chore {
+        name: "instructions",
+        about: "check how many the hot path takes, or `record` it",
+        run: Run::Parts(instructions::run),
     },
     Chore {
         name: "lint",
@@ -89,7 +95,7 @@ fn misused() -> ExitCode {
 }
 
 fn usage() -> String {
-    let line = |chore: &Chore| format!("\n  {:<9}{}", chore.name, chore.about);
+    let line = |chore: &Chore| format!("\n  {:<14}{}", chore.name, chore.about);
     let lines: String = CHORES.iter().map(line).collect();
     format!("Usage: cargo xtask <chore>\n{lines}\n  help     this list")
 }
