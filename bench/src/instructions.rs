@@ -46,7 +46,24 @@ fn counted(command: &Command, log: &NamedTempFile) -> Command {
 }
 
 fn total(log: &str) -> Result<u64> {
-    let line = log.lines().find_map(|line| line.split_once("I refs:"));
-    let (_, number) = line.with_context(|| format!("no instructions were counted: {log}"))?;
+    // With more or fewer blanks after the letter.
+    let (_, rest) =
+        log.split_once(" refs:").with_context(|| format!("no instructions were counted: {log}"))?;
+    let number = rest.lines().next().unwrap_or_default();
     Ok(number.trim().replace(',', "").parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_valgrind_writes() {
+        for log in
+            ["==7== \n==7== I   refs:      206,815,386\n==7== \n", "==7== I refs: 206,815,386"]
+        {
+            assert_eq!(total(log).unwrap(), 206_815_386);
+        }
+        assert!(total("==7== Cachegrind").is_err());
+    }
 }
