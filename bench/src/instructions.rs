@@ -6,41 +6,45 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
 
-use crate::client::Client;
+use crate::burst::Burst;
 use crate::process::Server;
 
-/// Requests of the shorter run; the longer one has twice as many.
-const REQUESTS: u64 = 1_000;
+/// Rounds of the shorter run; the longer one has twice as many.
+const ROUNDS: u64 = 60;
+/// Requests of a round, made at once, so that their calls share commits as those of busy servers do.
+const AT_ONCE: u32 = 32;
 
 /// Instructions of one request: those of a server that answers so many more of them than another.
 /// `ready` is called once a server answers, and what it answers is kept as long as it runs.
 pub(crate) fn of_a_request<T>(
     server: impl Fn() -> Result<Command>,
     path: &str,
-    client: &Client,
+    headers: &[String],
     ready: impl Fn() -> Result<T>,
 ) -> Result<u64> {
-    let run = |requests| {
+    let run = |rounds| {
         let log = NamedTempFile::new()?;
         let mut valgrind = counted(&server()?, &log);
         let server = Server::start(&mut valgrind)?;
-        let url = format!("{}{path}", server.url);
+        let mut burst = Burst::new(&server.url, path, headers, AT_ONCE)?;
         let kept = ready()?;
-        for _ in 0..requests {
-            client.get(&url)?;
+        for _ in 0..rounds {
+            burst.fire()?;
         }
         server.stop()?;
         drop(kept);
         total(&std::fs::read_to_string(log.path())?)
     };
-    let shorter = run(REQUESTS)?;
-    Ok(run(2 * REQUESTS)?.saturating_sub(shorter) / REQUESTS)
+    let shorter = run(ROUNDS)?;
+    Ok(run(2 * ROUNDS)?.saturating_sub(shorter) / (ROUNDS * u64::from(AT_ONCE)))
 }
 
 fn counted(command: &Command, log: &NamedTempFile) -> Command {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
     valgrind.arg(format!("--log-file={}", log.path().display()));
+    // Valgrind runs one thread at a time; two would only take turns differently each time.
+    valgrind.env("TOKIO_WORKER_THREADS", "1");
     valgrind.arg(command.get_program()).args(command.get_args());
     valgrind
 }

@@ -4,6 +4,7 @@
 //! Speed is a ratio: both sides are measured in turn, in one run on one machine, and the medians of
 //! their rounds are compared. What a figure is worth elsewhere only a run there can tell.
 
+mod burst;
 mod client;
 mod count_star;
 mod disk;

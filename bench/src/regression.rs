@@ -7,7 +7,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::client::Client;
 use crate::fill::tenant;
 use crate::instructions;
 use crate::process::output;
@@ -17,6 +16,7 @@ use crate::templates::Templates;
 const BASELINE: &str = "instructions.json";
 /// How much more than the baseline is a regression, in hundredths.
 const TOLERANCE: u64 = 5;
+const MEASUREMENTS: usize = 4;
 
 type Baseline = BTreeMap<String, u64>;
 
@@ -51,11 +51,14 @@ pub(crate) fn record() -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// The least of some measurements: how many calls happen to share a commit only ever adds.
 fn measure() -> Result<u64> {
     let installation = Templates::default().users(100)?;
-    let client = Client::new(&installation.headers()?)?;
-    let path = format!("/api/v1/admin/tenants/{}/stats", tenant(0));
-    instructions::of_a_request(|| installation.server(), &path, &client, || Ok(()))
+    let (headers, path) =
+        (installation.headers()?, format!("/api/v1/admin/tenants/{}/stats", tenant(0)));
+    let once = |_| instructions::of_a_request(|| installation.server(), &path, &headers, || Ok(()));
+    let all = (0..MEASUREMENTS).map(once).collect::<Result<Vec<_>>>()?;
+    all.into_iter().min().context("nothing was measured")
 }
 
 fn compiler() -> Result<String> {

@@ -119,13 +119,12 @@ fn instructions<T>(
     prepare: impl Fn() -> Result<()>,
     ready: impl Fn() -> Result<T>,
 ) -> Result<u64> {
-    let client = Client::new(&installation.headers()?)?;
     let server = || {
         prepare()?;
         installation.server()
     };
     let path = format!("/api/v1/admin/tenants/{}/stats", tenant(0));
-    instructions::of_a_request(server, &path, &client, ready)
+    instructions::of_a_request(server, &path, &installation.headers()?, ready)
 }
 
 impl Size {
