@@ -6,13 +6,15 @@
 //! the process, and only a power cut can lose the last ones.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::CallCount;
 
-use crate::error::Result;
+use crate::error::{Fault, Result};
+use crate::installation;
 use crate::projection::Projection;
 use crate::snapshot::Calls;
 use crate::sql::{self, Number, tenant_id};
@@ -25,6 +27,10 @@ const TABLES: &[(&str, &str)] =
 /// Pages of the write-ahead log after which they are carried over to the file, which waits for the
 /// disk and is better done seldom: 32 MiB.
 const CHECKPOINT_PAGES: u32 = 8_192;
+
+/// How long a batch waits for another program that has locked the file. Nothing of Tenantry does so,
+/// and callers wait meanwhile, and a thread.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// The one writer of the metered calls, in the server's process.
 #[derive(Debug)]
@@ -42,6 +48,7 @@ pub(crate) struct HeldCallBook<'a> {
 
 impl CallBook {
     pub(crate) fn new(connection: Connection, projection: Arc<Projection>) -> Result<Self> {
+        connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         Ok(Self { connection: Mutex::new(connection), projection })
@@ -52,6 +59,11 @@ impl CallBook {
         // A transaction that was left open is found by the next one that is begun.
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         HeldCallBook { connection, projection: &self.projection }
+    }
+
+    /// Whether calls can be counted now.
+    pub(crate) fn ping(&self, now: Timestamp) -> Result<()> {
+        self.hold().transact(|connection| installation::ping(connection, now))
     }
 
     /// Counts calls, of tenants that exist: one may be gone since, and then so are its numbers, and
@@ -72,6 +84,9 @@ impl CallBook {
         let written = book.transact(|connection| {
             counted.iter().try_for_each(|calls| usage::count(connection, calls))
         });
+        if let Err(Fault(error)) = &written {
+            tracing::error!(%error, "a batch of calls was not counted");
+        }
         for calls in counted {
             match &written {
                 Ok(()) => book.projection.add_metered(calls),

@@ -68,6 +68,7 @@ fn migrations_are_applied_once() {
             "0006_marks_of_people",
             "0007_outside_changes",
             "0001_calls",
+            "0002_calls_installation",
         ]
     );
     assert!(migrate().is_empty());

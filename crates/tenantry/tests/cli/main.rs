@@ -7,14 +7,19 @@
     reason = "a test that fails should say where"
 )]
 
+mod clock;
 mod commands;
 mod demo;
+mod disk;
 mod faults;
 mod hostile;
 mod idempotency;
+mod locks;
+mod read_only;
 mod readme;
 mod secrets;
 mod serve;
 mod settings;
+mod site;
 mod stopping;
 mod support;
