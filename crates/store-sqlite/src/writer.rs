@@ -264,4 +264,6 @@ impl Thread {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;

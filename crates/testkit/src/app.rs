@@ -89,14 +89,17 @@ pub fn tamper(directory: &std::path::Path, sql: &str) {
 
 /// A file of a data directory that another program is writing, until this is dropped.
 #[derive(Debug)]
-pub struct Locked(rusqlite::Connection);
+pub struct Locked {
+    /// Closing it ends what was begun.
+    _connection: rusqlite::Connection,
+}
 
 impl Locked {
     /// Begins to write it.
     pub fn new(directory: &std::path::Path, file: &str) -> Self {
         let connection = rusqlite::Connection::open(directory.join(file)).unwrap();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-        Self(connection)
+        Self { _connection: connection }
     }
 }
 
