@@ -1,7 +1,7 @@
 //! What fails in the midst of a group of changes, or at its commit: the store goes back to what is on
 //! disk, with what it remembers, and goes on.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use tenantry_domain::error::Conflict;
 use tenantry_domain::id::TenantId;
@@ -10,6 +10,7 @@ use tenantry_store::Users as _;
 use tenantry_store::conformance::builders::{calls, own};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 
+use super::tests::Held;
 use super::*;
 use crate::SqliteStore;
 
@@ -53,15 +54,7 @@ impl Site {
     /// Makes users, each with its call, in one group with a blow in its middle. What came of each,
     /// and how many of the calls were counted.
     async fn group(&self, addresses: &[&str], blow: Blow) -> (Vec<Option<Error>>, usize) {
-        // The writer is kept busy until all of them have queued up.
-        let (release, held) = mpsc::channel::<()>();
-        let hold = move |_: &Connection| {
-            let _ = held.recv();
-            Ok(Outcome::Done(()))
-        };
-        let store = Arc::clone(&self.store);
-        let holding = tokio::spawn(async move { store.write(Durability::Flushed, hold).await });
-        tokio::task::yield_now().await;
+        let held = Held::of(&self.store, |store| &store.writer).await;
         let made: Vec<Arc<Call>> =
             addresses.iter().map(|_| self.server.call(self.tenant)).collect();
         let mut jobs = Vec::new();
@@ -79,9 +72,7 @@ impl Site {
         }
         // They run in their order, on the one thread of the test, until each waits for its answer.
         tokio::task::yield_now().await;
-        drop(release);
-        // Whether it was a group of its own or the first of theirs.
-        let _ = holding.await.unwrap();
+        drop(held);
         let mut outcomes = Vec::new();
         for job in jobs {
             outcomes.push(job.await.unwrap().err());

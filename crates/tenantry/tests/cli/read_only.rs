@@ -53,7 +53,9 @@ async fn what_cannot_be_written_any_more() {
     let directory = site.directory.path();
     let files: Vec<_> =
         fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
-    files.iter().for_each(|file| set_mode(file, 0o400));
+    for file in &files {
+        set_mode(file, 0o400);
+    }
     set_mode(&directory, 0o500);
     for _ in 0..3 {
         site.changes().await;
@@ -67,6 +69,8 @@ async fn what_cannot_be_written_any_more() {
         site.calls += 1;
     }
     set_mode(&directory, 0o700);
-    files.iter().for_each(|file| set_mode(file, 0o600));
+    for file in &files {
+        set_mode(file, 0o600);
+    }
     site.recovers("").await;
 }
