@@ -371,3 +371,6 @@ fn kind_from(name: &str) -> Result<ExpiringKind> {
         .find(|kind| kind_name(*kind) == name)
         .ok_or_else(|| Error::internal(format!("unknown kind of expiry: {name}")).into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
@@ -15,7 +16,8 @@ use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::CallCount;
 
 use crate::carrier::Carrier;
-use crate::error::Result;
+use crate::error::{Fault, Result};
+use crate::installation;
 use crate::projection::Projection;
 use crate::snapshot::Calls;
 use crate::sql::{self, Number, tenant_id};
@@ -28,6 +30,10 @@ const TABLES: &[(&str, &str)] =
 /// Counts written to the log after which it is carried over to the file: three pages each at most,
 /// so 32 MiB.
 const CARRIED: u64 = 2_730;
+
+/// How long a batch waits for another program that has locked the file. Nothing of Tenantry does so,
+/// and callers wait meanwhile, and a thread.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// The one writer of the metered calls, in the server's process.
 #[derive(Debug)]
@@ -53,6 +59,7 @@ impl CallBook {
         carrying: Connection,
         projection: Arc<Projection>,
     ) -> Result<Self> {
+        counting.busy_timeout(BUSY)?;
         counting.pragma_update(None, "synchronous", "NORMAL")?;
         counting.pragma_update(None, "wal_autocheckpoint", 0)?;
         let connection = Arc::new(Mutex::new(counting));
@@ -65,6 +72,11 @@ impl CallBook {
         // A transaction that was left open is found by the next one that is begun.
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         HeldCallBook { connection, projection: &self.projection }
+    }
+
+    /// Whether calls can be counted now.
+    pub(crate) fn ping(&self, now: Timestamp) -> Result<()> {
+        self.hold().transact(|connection| installation::ping(connection, now))
     }
 
     /// Counts calls, of tenants that exist: one may be gone since, and then so are its numbers, and
@@ -85,6 +97,9 @@ impl CallBook {
         let written = book.transact(|connection| {
             counted.iter().try_for_each(|calls| usage::count(connection, calls))
         });
+        if let Err(Fault(error)) = &written {
+            tracing::error!(%error, "a batch of calls was not counted");
+        }
         if self.written.fetch_add(counted.len() as u64, Ordering::Relaxed) >= CARRIED {
             self.written.store(0, Ordering::Relaxed);
             self.carrier.wake();

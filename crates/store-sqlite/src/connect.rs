@@ -22,6 +22,10 @@ const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 128;
 /// Pages kept by each connection, in KiB (negative: KiB rather than pages).
 const CACHE_KIB: i32 = -8_192;
+/// Pages of the database's write-ahead log after which they are carried over to its file. That waits
+/// for the disk and takes each page but once however often it was changed, so it is better done seldom:
+/// 32 MiB.
+const CHECKPOINT_PAGES: u32 = 8_192;
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -82,6 +86,8 @@ impl Database {
     /// A connection that writes. Its file is made if need be.
     pub(crate) fn open_writer(&self) -> std::result::Result<Connection, OpenError> {
         let connection = open_for_writing(&self.file)?;
+        let carried = connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES);
+        carried.map_err(|error| Fault::from(error).while_opening(&self.name()))?;
         // What is deleted or erased is overwritten, rather than left in unused parts of the file.
         connection
             .pragma_update(None, "secure_delete", true)

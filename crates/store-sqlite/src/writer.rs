@@ -291,4 +291,6 @@ impl Thread {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;

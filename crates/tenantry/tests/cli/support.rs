@@ -20,6 +20,9 @@ pub(crate) const PLATFORM: &str = "00000000-0000-7000-8000-000000000000";
 /// How long anything may take before the test fails: far more than it does.
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
+/// What serves on a free port.
+pub(crate) const SERVE: &str = "serve --listen 127.0.0.1:0";
+
 /// The path of the binary.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tenantry");
 
@@ -49,12 +52,12 @@ impl DataDir {
 
     /// Starts `serve` on a free port.
     pub(crate) fn serve(&self) -> Server {
-        Server::start(&mut self.command("serve --listen 127.0.0.1:0"))
+        Server::start(&mut self.command(SERVE))
     }
 
     /// Starts `serve` on a free port, with more flags.
     pub(crate) fn serve_with(&self, flags: &str) -> Server {
-        Server::start(&mut self.command(&format!("serve --listen 127.0.0.1:0 {flags}")))
+        Server::start(&mut self.command(&format!("{SERVE} {flags}")))
     }
 
     /// Starts `demo` on a free port.
@@ -211,6 +214,11 @@ impl Server {
         self.process.line().trim_end().to_owned()
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Its address and port.
     pub(crate) fn address(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
@@ -262,7 +270,7 @@ impl Server {
 
     /// The most memory that it has used so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let file = format!("/proc/{}/status", self.process.child.id());
+        let file = format!("/proc/{}/status", self.id());
         let text = std::fs::read_to_string(file).unwrap();
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
@@ -300,7 +308,7 @@ impl Server {
 
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
-        let id = self.process.child.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
