@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{Fault, OpenError, Result};
+use crate::error::{OpenError, Result};
 
 /// The database's name in the data directory.
 const FILE: &str = "tenantry.db";
@@ -22,6 +22,9 @@ const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 128;
 /// Pages kept by each connection, in KiB (negative: KiB rather than pages).
 const CACHE_KIB: i32 = -8_192;
+/// The same for the one connection that writes the database: what is new lands anywhere in the indexes of
+/// large tables.
+const WRITER_CACHE_KIB: i32 = -65_536;
 /// Pages of the database's write-ahead log after which they are carried over to its file. That waits
 /// for the disk and takes each page but once however often it was changed, so it is better done seldom:
 /// 32 MiB.
@@ -86,12 +89,14 @@ impl Database {
     /// A connection that writes. Its file is made if need be.
     pub(crate) fn open_writer(&self) -> std::result::Result<Connection, OpenError> {
         let connection = open_for_writing(&self.file)?;
-        let carried = connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES);
-        carried.map_err(|error| Fault::from(error).while_opening(&self.name()))?;
-        // What is deleted or erased is overwritten, rather than left in unused parts of the file.
-        connection
-            .pragma_update(None, "secure_delete", true)
-            .map_err(|error| Fault::from(error).while_opening(&self.name()))?;
+        let set_up = || -> Result<()> {
+            connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            // What is deleted or erased is overwritten, rather than left in unused parts of the file.
+            connection.pragma_update(None, "secure_delete", true)?;
+            Ok(())
+        };
+        set_up().map_err(|fault| fault.while_opening(&self.name()))?;
         Ok(connection)
     }
 

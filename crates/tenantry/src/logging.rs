@@ -24,7 +24,7 @@ pub(crate) fn start(settings: &Settings, server: bool) -> Result<()> {
         .log_internal_errors(false);
     match settings.log_format.unwrap_or(fitting) {
         LogFormat::Text => logs.with_ansi(terminal).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).init(),
     }
     Ok(())
 }
