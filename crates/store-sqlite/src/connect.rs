@@ -22,9 +22,6 @@ const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 128;
 /// Pages kept by each connection, in KiB (negative: KiB rather than pages).
 const CACHE_KIB: i32 = -8_192;
-/// The same for the one connection that writes the database: what is new lands anywhere in the indexes of
-/// large tables.
-const WRITER_CACHE_KIB: i32 = -65_536;
 /// Pages of the database's write-ahead log after which they are carried over to its file. That waits
 /// for the disk and takes each page but once however often it was changed, so it is better done seldom:
 /// 32 MiB.
@@ -90,7 +87,6 @@ impl Database {
     pub(crate) fn open_writer(&self) -> std::result::Result<Connection, OpenError> {
         let connection = open_for_writing(&self.file)?;
         let set_up = || -> Result<()> {
-            connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             // What is deleted or erased is overwritten, rather than left in unused parts of the file.
             connection.pragma_update(None, "secure_delete", true)?;
