@@ -124,7 +124,7 @@ fn instructions<T>(
         installation.server()
     };
     let path = format!("/api/v1/admin/tenants/{}/stats", tenant(0));
-    instructions::of_a_request(server, &path, &installation.headers()?, ready)
+    instructions::of_a_request(server, &path, &installation.headers()?, ready, 1)
 }
 
 impl Size {

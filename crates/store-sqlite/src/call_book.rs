@@ -27,8 +27,8 @@ use crate::usage::{self, Schema};
 const TABLES: &[(&str, &str)] =
     &[("usage_months", "month, slot"), ("usage_hours", "hour, slot"), ("usage_heartbeats", "slot")];
 
-/// Counts written to the log after which it is carried over to the file: three pages each at most,
-/// so 32 MiB.
+/// Counts, or rows, written to the log after which it is carried over to the file: three pages each at
+/// most, so 32 MiB.
 const CARRIED: u64 = 2_730;
 
 /// How long a batch waits for another program that has locked the file. Nothing of Tenantry does so,
@@ -41,7 +41,7 @@ pub(crate) struct CallBook {
     connection: Arc<Mutex<Connection>>,
     projection: Arc<Projection>,
     carrier: Carrier,
-    /// Counts that the log has.
+    /// Counts that the log has, or more.
     written: AtomicU64,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct CallBook {
 #[derive(Debug)]
 pub(crate) struct HeldCallBook<'a> {
     connection: MutexGuard<'a, Connection>,
-    projection: &'a Projection,
+    book: &'a CallBook,
 }
 
 impl CallBook {
@@ -63,7 +63,10 @@ impl CallBook {
         counting.pragma_update(None, "synchronous", "NORMAL")?;
         counting.pragma_update(None, "wal_autocheckpoint", 0)?;
         let connection = Arc::new(Mutex::new(counting));
-        let carrier = Carrier::start(carrying, Arc::clone(&connection)).map_err(Error::internal)?;
+        let carrier = Carrier::start(carrying, Arc::clone(&connection))
+            .map_err(|error| Error::Unavailable(error.to_string()))?;
+        // What a server that was killed has left.
+        carrier.wake();
         Ok(Self { connection, projection, carrier, written: AtomicU64::new(0) })
     }
 
@@ -71,12 +74,14 @@ impl CallBook {
     pub(crate) fn hold(&self) -> HeldCallBook<'_> {
         // A transaction that was left open is found by the next one that is begun.
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        HeldCallBook { connection, projection: &self.projection }
+        HeldCallBook { connection, book: self }
     }
 
     /// Whether calls can be counted now.
     pub(crate) fn ping(&self, now: Timestamp) -> Result<()> {
-        self.hold().transact(|connection| installation::ping(connection, now))
+        let book = self.hold();
+        book.note_written(1);
+        book.transact(|connection| installation::ping(connection, now))
     }
 
     /// Counts calls, of tenants that exist: one may be gone since, and then so are its numbers, and
@@ -100,15 +105,12 @@ impl CallBook {
         if let Err(Fault(error)) = &written {
             tracing::error!(%error, "a batch of calls was not counted");
         }
-        if self.written.fetch_add(counted.len() as u64, Ordering::Relaxed) >= CARRIED {
-            self.written.store(0, Ordering::Relaxed);
-            self.carrier.wake();
-        }
+        book.note_written(counted.len() as u64);
         for calls in counted {
             match &written {
-                Ok(()) => book.projection.add_metered(calls),
+                Ok(()) => book.book.projection.add_metered(calls),
                 // A failed commit may have happened all the same.
-                Err(_) => book.projection.forget_metered(calls.tenant),
+                Err(_) => book.book.projection.forget_metered(calls.tenant),
             }
         }
         written
@@ -118,11 +120,11 @@ impl CallBook {
 impl HeldCallBook<'_> {
     /// The metered calls of a tenant, remembered from now on.
     pub(crate) fn calls(&self, tenant: TenantId, clock: Timestamp) -> Result<Calls> {
-        if let Some(calls) = self.projection.metered(tenant) {
+        if let Some(calls) = self.book.projection.metered(tenant) {
             return Ok(calls);
         }
         let calls = Calls::load(&self.connection, Schema::Main, tenant, clock)?;
-        self.projection.remember_metered(tenant, calls.clone());
+        self.book.projection.remember_metered(tenant, calls.clone());
         Ok(calls)
     }
 
@@ -135,8 +137,17 @@ impl HeldCallBook<'_> {
             }
             Ok(rows)
         });
-        self.projection.forget_metered(tenant);
+        self.book.projection.forget_metered(tenant);
+        self.note_written(rows.as_ref().copied().unwrap_or_default());
         rows
+    }
+
+    /// Notes that so many rows, at most, were written to the log.
+    fn note_written(&self, rows: u64) {
+        if self.book.written.fetch_add(rows, Ordering::Relaxed) >= CARRIED {
+            self.book.written.store(0, Ordering::Relaxed);
+            self.book.carrier.wake();
+        }
     }
 
     fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {

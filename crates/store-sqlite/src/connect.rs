@@ -1,13 +1,14 @@
 //! The database's file, its lock and its connections.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{OpenError, Result};
+use crate::error::{Fault, OpenError, Result};
 
 /// The database's name in the data directory.
 const FILE: &str = "tenantry.db";
@@ -134,16 +135,28 @@ impl Database {
 
 /// A connection to a file in WAL mode, which is made if need be.
 fn open_for_writing(file: &Path) -> std::result::Result<Connection, OpenError> {
-    // SQLite reports a file that cannot be written only when it is written, and makes one that
-    // others can read.
-    private_file().open(file).map_err(|cause| not_writable(file, &cause))?;
-    let connect = || -> Result<Connection> {
-        let connection = Connection::open(file)?;
-        set_up(&connection)?;
+    // SQLite makes a file that others can read. One that is there already is left to SQLite alone:
+    // closing it once gives back the locks that this process has on it by other connections.
+    match private_file().create_new(true).open(file) {
+        Err(cause) if cause.kind() != ErrorKind::AlreadyExists => {
+            return Err(not_writable(file, &cause));
+        }
+        _ => {}
+    }
+    let name = || file.display().to_string();
+    let connection =
+        Connection::open(file).map_err(|error| Fault::from(error).while_opening(&name()))?;
+    // SQLite reports a file that cannot be written only when it is written.
+    if connection.is_readonly("main").is_ok_and(|readonly| readonly) {
+        return Err(not_writable(file, &ErrorKind::PermissionDenied.into()));
+    }
+    let set_up = || -> Result<()> {
+        self::set_up(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        Ok(connection)
+        Ok(())
     };
-    connect().map_err(|fault| fault.while_opening(&file.display().to_string()))
+    set_up().map_err(|fault| fault.while_opening(&name()))?;
+    Ok(connection)
 }
 
 /// A path as SQLite takes it in a URI.

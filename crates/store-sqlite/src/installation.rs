@@ -1,10 +1,12 @@
 //! What there is once for all tenants.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
-use tenantry_domain::error::Result;
+use tenantry_domain::error::{Error, Result};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_store::Installation;
 
@@ -18,7 +20,10 @@ impl Installation for SqliteStore {
         self.read(|connection| sql::one(connection, "SELECT 1", [], |_| Ok(())))?;
         let now = self.context.clock.now();
         if let Some(server) = &self.server {
-            server.calls.ping(now).map_err(|fault| fault.0)?;
+            // It can have to wait, and so could those that are asked beside it.
+            let calls = Arc::clone(&server.calls);
+            let ping = tokio::task::spawn_blocking(move || calls.ping(now));
+            ping.await.map_err(Error::internal)?.map_err(|fault| fault.0)?;
         }
         let work = move |connection: &Connection| ping(connection, now).map(Outcome::Done);
         self.write(Durability::Handed, work).await

@@ -263,7 +263,7 @@ impl Thread {
                 return Err(Fault(Error::Unavailable(lost.to_owned())));
             }
             if let Side::Outside(announcer) = &self.side {
-                announcer.announce().map_err(Error::internal)?;
+                announcer.announce().map_err(|error| Error::Unavailable(error.to_string()))?;
             }
             self.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())

@@ -104,6 +104,8 @@ impl Site {
     pub(crate) async fn recovers(mut self, said: &str) {
         assert!(self.server.is_ready().await);
         self.changes().await;
+        // It counts where others find it, whatever they have done to its files meanwhile.
+        self.reads().await;
         self.is_exact().await;
         self.server.terminate();
         let output = self.server.end();
