@@ -97,5 +97,5 @@ fn misused() -> ExitCode {
 fn usage() -> String {
     let line = |chore: &Chore| format!("\n  {:<14}{}", chore.name, chore.about);
     let lines: String = CHORES.iter().map(line).collect();
-    format!("Usage: cargo xtask <chore>\n{lines}\n  help     this list")
+    format!("Usage: cargo xtask <chore>\n{lines}\n  help          this list")
 }

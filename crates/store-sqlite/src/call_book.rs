@@ -79,9 +79,8 @@ impl CallBook {
 
     /// Whether calls can be counted now.
     pub(crate) fn ping(&self, now: Timestamp) -> Result<()> {
-        let book = self.hold();
-        book.note_written(1);
-        book.transact(|connection| installation::ping(connection, now))
+        self.note_written(1);
+        self.hold().transact(|connection| installation::ping(connection, now))
     }
 
     /// Counts calls, of tenants that exist: one may be gone since, and then so are its numbers, and
@@ -105,15 +104,23 @@ impl CallBook {
         if let Err(Fault(error)) = &written {
             tracing::error!(%error, "a batch of calls was not counted");
         }
-        book.note_written(counted.len() as u64);
+        self.note_written(counted.len() as u64);
         for calls in counted {
             match &written {
-                Ok(()) => book.book.projection.add_metered(calls),
+                Ok(()) => self.projection.add_metered(calls),
                 // A failed commit may have happened all the same.
-                Err(_) => book.book.projection.forget_metered(calls.tenant),
+                Err(_) => self.projection.forget_metered(calls.tenant),
             }
         }
         written
+    }
+
+    /// Notes that so many rows, at most, were written to the log.
+    fn note_written(&self, rows: u64) {
+        if self.written.fetch_add(rows, Ordering::Relaxed) >= CARRIED {
+            self.written.store(0, Ordering::Relaxed);
+            self.carrier.wake();
+        }
     }
 }
 
@@ -138,16 +145,8 @@ impl HeldCallBook<'_> {
             Ok(rows)
         });
         self.book.projection.forget_metered(tenant);
-        self.note_written(rows.as_ref().copied().unwrap_or_default());
+        self.book.note_written(rows.as_ref().copied().unwrap_or_default());
         rows
-    }
-
-    /// Notes that so many rows, at most, were written to the log.
-    fn note_written(&self, rows: u64) {
-        if self.book.written.fetch_add(rows, Ordering::Relaxed) >= CARRIED {
-            self.book.written.store(0, Ordering::Relaxed);
-            self.book.carrier.wake();
-        }
     }
 
     fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {

@@ -1,8 +1,8 @@
 //! The one writer: a thread that commits whatever has queued up as one group.
 //!
 //! A change is answered only after the commit that holds it is on disk, so that one flush serves
-//! many changes. Counted calls are committed in groups of their own that do not wait for the
-//! disk: they survive the process, and only a power cut can lose them.
+//! many changes. What nobody needs after a power cut, such as the row by which readiness tries the
+//! file, is committed in groups of its own that do not wait for the disk.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,14 +21,14 @@ use crate::projection::Projection;
 /// Jobs that may wait; beyond it callers are turned away rather than kept.
 const QUEUE: usize = 8_192;
 /// Jobs that share one commit at most, so that nobody waits for an endless group.
-pub(crate) const GROUP: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+pub(crate) const GROUP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
 
 /// What a group's commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// On disk before it is answered: administrative changes.
     Flushed,
-    /// In the hands of the operating system: counted calls.
+    /// In the hands of the operating system: what only shows that writing works.
     Handed,
 }
 
@@ -207,9 +207,9 @@ impl Thread {
             while !waiting.is_empty() {
                 waiting
                     .extend(jobs.try_iter().take(self.group.get().saturating_sub(waiting.len())));
-                let (calls, changes): (Vec<_>, Vec<_>) =
+                let (handed, changes): (Vec<_>, Vec<_>) =
                     waiting.into_iter().partition(|job| job.durability() == Durability::Handed);
-                waiting = self.group(Durability::Handed, calls);
+                waiting = self.group(Durability::Handed, handed);
                 waiting.extend(self.group(Durability::Flushed, changes));
             }
         }

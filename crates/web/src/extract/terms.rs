@@ -65,7 +65,8 @@ impl Keyed {
     }
 }
 
-/// What the request is for, below the API's own path.
+/// What the request is for, below the API's own path: so it has always been digested, and digests are
+/// kept.
 fn target(uri: &Uri) -> &str {
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     target.strip_prefix(API).unwrap_or(target)
