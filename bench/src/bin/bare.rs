@@ -9,7 +9,12 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
+use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
+
+/// The server's allocator, so that no difference comes from that.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[expect(clippy::print_stdout, reason = "whoever starts it reads the address")]
 #[tokio::main]

@@ -7,12 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use mimalloc::MiMalloc;
 use tenantry_domain::clock::SystemClock;
 use tenantry_security::entropy::SystemEntropy;
 use tenantry_service::settler;
 use tenantry_store_sqlite::SqliteStore;
 use tenantry_web::WebConfig;
 use tokio::net::TcpListener;
+
+/// The server's allocator, so that no difference comes from that.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[expect(clippy::print_stdout, reason = "whoever starts it reads the address")]
 #[tokio::main]

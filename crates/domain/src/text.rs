@@ -39,6 +39,10 @@ pub fn line(text: &str, max: usize) -> Result<String, String> {
 /// onto one, alone (Unicode, section 3.13: canonical caseless matching). Upper and lower case of
 /// every letter lead to the same: `ß` to `ss`, every sigma to one, and the `ı` without a dot to `i`.
 pub fn fold(text: &str) -> String {
+    // In ASCII all of it comes to this.
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let lower = |c: char| c.to_lowercase();
     let folded = text.nfd().flat_map(lower).flat_map(char::to_uppercase).flat_map(lower);
     folded.nfc().collect()

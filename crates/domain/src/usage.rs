@@ -1,11 +1,13 @@
 //! Calls and storage: what is metered, and in which units.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::clock::Timestamp;
+use crate::clock::{Hour, Timestamp};
 use crate::id::TenantId;
 
 /// One authenticated request, to be counted once: by the change it makes, in that change's own
@@ -66,6 +68,45 @@ pub struct CallCount {
     pub last_call: Timestamp,
     /// When the last one that counts as activity was received.
     pub last_activity: Option<Timestamp>,
+}
+
+impl CallCount {
+    /// One call.
+    pub fn of(call: &Call) -> Self {
+        Self {
+            tenant: call.tenant(),
+            calls: 1,
+            last_call: call.received,
+            last_activity: call.is_activity().then_some(call.received),
+        }
+    }
+}
+
+/// Calls that are counted together: one number for each tenant and hour, however many they are.
+#[derive(Debug, Default)]
+pub struct Tally(BTreeMap<(TenantId, Hour), CallCount>);
+
+impl Tally {
+    /// Adds calls to those of their tenant and hour.
+    pub fn add(&mut self, more: CallCount) {
+        match self.0.entry((more.tenant, Hour::of(more.last_call))) {
+            Entry::Vacant(slot) => {
+                slot.insert(more);
+            }
+            Entry::Occupied(mut slot) => {
+                let count = slot.get_mut();
+                count.calls += more.calls;
+                count.last_call = count.last_call.max(more.last_call);
+                count.last_activity = count.last_activity.max(more.last_activity);
+            }
+        }
+    }
+
+    /// What there is, in the order of tenants: of two processes that write such numbers, none waits
+    /// for the other while the other waits for it.
+    pub fn into_counts(self) -> Vec<CallCount> {
+        self.0.into_values().collect()
+    }
 }
 
 /// The most calls of a month, and bytes of a tenant, that are kept: every JSON reader holds these

@@ -5,14 +5,10 @@
 //! that holds its call. If it goes away meanwhile, the call stays in the batch: nothing that a
 //! caller does or fails to do can hold up the others.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tenantry_domain::clock::Hour;
 use tenantry_domain::error::{Error, Result};
-use tenantry_domain::id::TenantId;
-use tenantry_domain::usage::{Call, CallCount};
+use tenantry_domain::usage::{Call, CallCount, Tally};
 use tenantry_store::Store;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -35,7 +31,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Batch {
-    calls: HashMap<(TenantId, Hour), CallCount>,
+    calls: Tally,
     callers: Vec<oneshot::Sender<Result<()>>>,
     closed: bool,
 }
@@ -66,7 +62,7 @@ impl Meter {
             if batch.callers.len() >= WAITING {
                 return Err(Error::Unavailable("too many calls wait to be counted".to_owned()));
             }
-            batch.add(call);
+            batch.calls.add(CallCount::of(call));
             batch.callers.push(caller);
         }
         self.shared.filled.notify_one();
@@ -91,28 +87,6 @@ impl Drop for Meter {
     fn drop(&mut self) {
         lock(&self.shared.batch).closed = true;
         self.shared.filled.notify_one();
-    }
-}
-
-impl Batch {
-    fn add(&mut self, call: &Call) {
-        let activity = call.is_activity().then_some(call.received);
-        match self.calls.entry((call.tenant(), Hour::of(call.received))) {
-            Entry::Vacant(slot) => {
-                slot.insert(CallCount {
-                    tenant: call.tenant(),
-                    calls: 1,
-                    last_call: call.received,
-                    last_activity: activity,
-                });
-            }
-            Entry::Occupied(mut slot) => {
-                let count = slot.get_mut();
-                count.calls += 1;
-                count.last_call = count.last_call.max(call.received);
-                count.last_activity = count.last_activity.max(activity);
-            }
-        }
     }
 }
 
@@ -144,11 +118,7 @@ async fn run(shared: Arc<Shared>, store: Arc<dyn Store>) {
             tokio::task::yield_now().await;
             continue;
         }
-        // In the order of tenants, so that two processes never wait for each other.
-        let mut calls: Vec<_> = calls.into_iter().collect();
-        calls.sort_unstable_by_key(|(place, _)| *place);
-        let calls = calls.into_iter().map(|(_, count)| count).collect();
-        let counted = store.count_calls(calls).await;
+        let counted = store.count_calls(calls.into_counts()).await;
         for caller in callers {
             // Nobody listens if the caller has gone away; its call is counted all the same.
             let _ = caller.send(counted.clone());

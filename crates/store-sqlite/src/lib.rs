@@ -10,6 +10,7 @@ use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::usage::CallCount;
 
 use crate::books::{Books, Context, SETTLE_AT_ONCE};
 use crate::call_book::CallBook;
@@ -223,15 +224,21 @@ impl SqliteStore {
                 Ok((outcome, books.person))
             })?;
             books.close()?;
-            if let (Outcome::Done(_), Some(call)) = (&outcome, bearer.call()) {
-                usage::count(connection, &usage::single(call))?;
-            }
             Ok(outcome)
         };
-        let value = self.write(Durability::Flushed, work).await?;
-        if let Some(call) = access.call() {
-            call.mark_counted();
-        }
+        self.write_counted(access, work).await
+    }
+
+    /// Does work that, once it is done, counts the call it was asked for by.
+    async fn write_counted<T, F>(&self, access: &TenantAccess, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> error::Result<Outcome<T>> + Send + 'static,
+    {
+        let Some(call) = access.call() else { return self.write(Durability::Flushed, work).await };
+        let counted = self.writer.run_counted(CallCount::of(call), work).await;
+        let value = counted.map_err(|fault| fault.0)?;
+        call.mark_counted();
         Ok(value)
     }
 

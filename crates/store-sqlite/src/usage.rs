@@ -7,7 +7,7 @@ use tenantry_domain::clock::{Hour, Month, Timestamp};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::stats::Heartbeat;
 use tenantry_domain::usage::{
-    Bytes, Call, CallCount, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport,
+    Bytes, CallCount, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport,
 };
 use tenantry_store::Usage;
 
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::sql::{self, At, Number, tenant_id};
 use crate::statistician::confirm;
 use crate::tenants::require;
-use crate::writer::{Durability, Outcome};
+use crate::writer::Outcome;
 
 /// The rows of what other services report.
 const REPORTED: i64 = 0;
@@ -45,26 +45,9 @@ impl Usage for SqliteStore {
             let now = context.clock.now();
             let outcomes: Result<_> =
                 events.iter().map(|event| report(connection, tenant, event, now)).collect();
-            if let Some(call) = bearer.call() {
-                count(connection, &single(call))?;
-            }
             Ok(Outcome::Done(outcomes?))
         };
-        let outcomes = self.write(Durability::Flushed, work).await?;
-        if let Some(call) = access.call() {
-            call.mark_counted();
-        }
-        Ok(outcomes)
-    }
-}
-
-/// One call, as a number of calls.
-pub(crate) fn single(call: &Call) -> CallCount {
-    CallCount {
-        tenant: call.tenant(),
-        calls: 1,
-        last_call: call.received,
-        last_activity: call.is_activity().then_some(call.received),
+        self.write_counted(access, work).await
     }
 }
 

@@ -12,16 +12,21 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tenantry_domain::error::Error;
+use tenantry_domain::usage::{CallCount, Tally};
 use tokio::sync::oneshot;
 
 use crate::error::{Fault, Result};
 use crate::outside::Announcer;
 use crate::projection::Projection;
+use crate::usage;
 
 /// Jobs that may wait; beyond it callers are turned away rather than kept.
 const QUEUE: usize = 8_192;
 /// Jobs that share one commit at most, so that nobody waits for an endless group.
 pub(crate) const GROUP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
+
+/// What a caller is told whose group had no transaction any more.
+const LOST: &str = "sqlite: the transaction was ended by a failing disk";
 
 /// What a group's commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +59,16 @@ trait Job: Send {
     fn durability(&self) -> Durability;
     /// Runs it, or its next part, in a savepoint of its own. Answers whether it is done.
     fn run(&mut self, connection: &Connection) -> bool;
+    /// The call to count, if it is done and has come to something.
+    fn call(&self) -> Option<CallCount>;
     /// Tells the caller what came of it, now that its group is committed or is not.
     fn answer(self: Box<Self>, committed: std::result::Result<(), Error>);
 }
 
 struct Task<T, F> {
     durability: Durability,
+    /// What asked for it, unless that is counted by somebody else.
+    call: Option<CallCount>,
     work: F,
     result: Option<Result<T>>,
     caller: oneshot::Sender<Result<T>>,
@@ -81,6 +90,10 @@ where
             Err(fault) => Some(Err(fault)),
         };
         self.result.is_some()
+    }
+
+    fn call(&self) -> Option<CallCount> {
+        self.call.filter(|_| matches!(self.result, Some(Ok(_))))
     }
 
     fn answer(self: Box<Self>, committed: std::result::Result<(), Error>) {
@@ -152,21 +165,35 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<Outcome<T>> + Send + 'static,
     {
-        self.enqueue(durability, work)?.await.map_err(|_| stopped())?
+        self.enqueue(durability, None, work)?.await.map_err(|_| stopped())?
+    }
+
+    /// The same for a change; unless it fails, the call is counted in its transaction.
+    pub(crate) async fn run_counted<T, F>(&self, call: CallCount, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<Outcome<T>> + Send + 'static,
+    {
+        self.enqueue(Durability::Flushed, Some(call), work)?.await.map_err(|_| stopped())?
     }
 
     /// Queues nothing to do: for the sake of the group that it is done in.
     pub(crate) fn nudge(&self) -> Result<()> {
-        self.enqueue(Durability::Handed, |_: &Connection| Ok(Outcome::Done(()))).map(drop)
+        self.enqueue(Durability::Handed, None, |_: &Connection| Ok(Outcome::Done(()))).map(drop)
     }
 
-    fn enqueue<T, F>(&self, durability: Durability, work: F) -> Result<oneshot::Receiver<Result<T>>>
+    fn enqueue<T, F>(
+        &self,
+        durability: Durability,
+        call: Option<CallCount>,
+        work: F,
+    ) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<Outcome<T>> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let job = Box::new(Task { durability, work, result: None, caller });
+        let job = Box::new(Task { durability, call, work, result: None, caller });
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => {
@@ -223,18 +250,22 @@ impl Thread {
         let (mut ran, mut again) = (Vec::with_capacity(jobs.len()), Vec::new());
         let mut jobs = jobs.into_iter();
         let committed = self.transact(durability, |connection| {
+            let mut calls = Tally::default();
             for mut job in jobs.by_ref() {
                 let done = job.run(connection);
                 if done {
+                    job.call().into_iter().for_each(|call| calls.add(call));
                     ran.push(job);
                 } else {
                     again.push(job);
                 }
                 // A failing disk can end the transaction; what came next would not be in one.
                 if connection.is_autocommit() {
-                    break;
+                    return Err(Fault(Error::Unavailable(LOST.to_owned())));
                 }
             }
+            // The changes of a tenant change the same rows of its calls: once for all of them.
+            calls.into_counts().iter().try_for_each(|calls| usage::count(connection, calls))
         });
         if let Err(error) = &committed {
             tracing::error!(%error, "a group of writes failed and was undone");
@@ -249,19 +280,15 @@ impl Thread {
     fn transact(
         &mut self,
         durability: Durability,
-        run: impl FnOnce(&Connection),
+        run: impl FnOnce(&Connection) -> Result<()>,
     ) -> std::result::Result<(), Error> {
-        let lost = "sqlite: the transaction was ended by a failing disk";
         let result: Result<()> = (|| {
             self.set(durability)?;
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             if let Side::Server(projection) = &self.side {
                 projection.settle()?;
             }
-            run(&self.connection);
-            if self.connection.is_autocommit() {
-                return Err(Fault(Error::Unavailable(lost.to_owned())));
-            }
+            run(&self.connection)?;
             if let Side::Outside(announcer) = &self.side {
                 announcer.announce().map_err(|error| Error::Unavailable(error.to_string()))?;
             }

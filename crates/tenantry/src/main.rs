@@ -16,7 +16,7 @@ mod logging;
 mod shutdown;
 
 /// A request is many small allocations, which this one serves with fewer instructions than the C
-/// library's.
+/// library's. SQLite uses it too (the crate's feature `override`).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
