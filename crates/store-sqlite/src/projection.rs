@@ -90,6 +90,12 @@ impl Projection {
         self.shard(tenant)?.tenants.get(&tenant)?.snapshot.clone()
     }
 
+    /// Whether a transaction that changes a tenant is under way.
+    pub(crate) fn is_changing(&self, tenant: TenantId) -> bool {
+        let changing = |shard: MutexGuard<'_, Shard>| Some(shard.tenants.get(&tenant)?.changing);
+        self.shard(tenant).and_then(changing).unwrap_or_default()
+    }
+
     /// The statistics of a tenant, if what is remembered tells them.
     pub(crate) fn statistics(&self, tenant: TenantId, clock: Timestamp) -> Option<Statistics> {
         self.shard(tenant)?.tenants.get(&tenant)?.statistics(tenant, clock)

@@ -79,15 +79,15 @@ impl SqliteStore {
 
     /// What a caller is worth now.
     fn caller(&self, probe: &CallerProbe, memory: Memory) -> Result<CallerState> {
-        let Some(server) = &self.server else {
-            return self.readers.snapshot(|connection| caller_state(connection, probe));
-        };
-        let remembered = match memory {
-            Memory::Current => server.projection.snapshot(probe.tenant),
-            Memory::InDoubt => None,
-        };
-        let snapshot = match remembered {
+        let in_database = || self.readers.snapshot(|connection| caller_state(connection, probe));
+        let Some(server) = &self.server else { return in_database() };
+        if memory == Memory::InDoubt {
+            return in_database();
+        }
+        let snapshot = match server.projection.snapshot(probe.tenant) {
             Some(snapshot) => snapshot,
+            // Whatever is read of it now is not remembered: no more than what is asked for.
+            None if server.projection.is_changing(probe.tenant) => return in_database(),
             None => match self.read_through(server, probe.tenant, memory)? {
                 Some((snapshot, _)) => snapshot,
                 None => return Ok(CallerState { tenant: None, user: None }),
@@ -125,9 +125,6 @@ impl SqliteStore {
         tenant: TenantId,
         memory: Memory,
     ) -> Result<Option<(Arc<Snapshot>, Statistics)>> {
-        if !self.exists(tenant)? {
-            return Ok(None);
-        }
         let load = |clock, metered| {
             let load = |connection: &Connection| Snapshot::load(connection, tenant, clock, metered);
             Ok::<_, Fault>(self.readers.snapshot(load)?.map(Arc::new))
@@ -135,6 +132,9 @@ impl SqliteStore {
         for _ in 0..ATTEMPTS {
             let clock = self.context.clock.now();
             let Some(ticket) = server.projection.ticket(tenant) else {
+                if !self.exists(tenant)? {
+                    return Ok(None);
+                }
                 server.calls.hold().calls(tenant, clock)?;
                 continue;
             };
