@@ -5,17 +5,15 @@
 //! are counted. A commit is handed to the operating system and not flushed: a counted call survives
 //! the process, and only a power cut can lose the last ones.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
-use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::CallCount;
 
-use crate::carrier::Carrier;
+use crate::carrier;
 use crate::error::{Fault, Result};
 use crate::installation;
 use crate::projection::Projection;
@@ -27,10 +25,6 @@ use crate::usage::{self, Schema};
 const TABLES: &[(&str, &str)] =
     &[("usage_months", "month, slot"), ("usage_hours", "hour, slot"), ("usage_heartbeats", "slot")];
 
-/// Counts, or rows, written to the log after which it is carried over to the file: three pages each at
-/// most, so 32 MiB.
-const CARRIED: u64 = 2_730;
-
 /// How long a batch waits for another program that has locked the file. Nothing of Tenantry does so,
 /// and callers wait meanwhile, and a thread.
 const BUSY: Duration = Duration::from_secs(1);
@@ -38,11 +32,8 @@ const BUSY: Duration = Duration::from_secs(1);
 /// The one writer of the metered calls, in the server's process.
 #[derive(Debug)]
 pub(crate) struct CallBook {
-    connection: Arc<Mutex<Connection>>,
+    connection: Mutex<Connection>,
     projection: Arc<Projection>,
-    carrier: Carrier,
-    /// Counts that the log has, or more.
-    written: AtomicU64,
 }
 
 /// The book in somebody's hand: meanwhile no call is counted.
@@ -55,19 +46,14 @@ pub(crate) struct HeldCallBook<'a> {
 impl CallBook {
     /// Both connections are to its file: one counts, the other carries over.
     pub(crate) fn new(
-        counting: Connection,
+        mut counting: Connection,
         carrying: Connection,
         projection: Arc<Projection>,
     ) -> Result<Self> {
         counting.busy_timeout(BUSY)?;
         counting.pragma_update(None, "synchronous", "NORMAL")?;
-        counting.pragma_update(None, "wal_autocheckpoint", 0)?;
-        let connection = Arc::new(Mutex::new(counting));
-        let carrier = Carrier::start(carrying, Arc::clone(&connection))
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
-        // What a server that was killed has left.
-        carrier.wake();
-        Ok(Self { connection, projection, carrier, written: AtomicU64::new(0) })
+        carrier::carry_for(&mut counting, carrying)?;
+        Ok(Self { connection: Mutex::new(counting), projection })
     }
 
     /// Waits for calls that are just being counted, and keeps others from it.
@@ -79,7 +65,6 @@ impl CallBook {
 
     /// Whether calls can be counted now.
     pub(crate) fn ping(&self, now: Timestamp) -> Result<()> {
-        self.note_written(1);
         self.hold().transact(|connection| installation::ping(connection, now))
     }
 
@@ -104,7 +89,6 @@ impl CallBook {
         if let Err(Fault(error)) = &written {
             tracing::error!(%error, "a batch of calls was not counted");
         }
-        self.note_written(counted.len() as u64);
         for calls in counted {
             match &written {
                 Ok(()) => self.projection.add_metered(calls),
@@ -113,14 +97,6 @@ impl CallBook {
             }
         }
         written
-    }
-
-    /// Notes that so many rows, at most, were written to the log.
-    fn note_written(&self, rows: u64) {
-        if self.written.fetch_add(rows, Ordering::Relaxed) >= CARRIED {
-            self.written.store(0, Ordering::Relaxed);
-            self.carrier.wake();
-        }
     }
 }
 
@@ -145,7 +121,6 @@ impl HeldCallBook<'_> {
             Ok(rows)
         });
         self.book.projection.forget_metered(tenant);
-        self.book.note_written(rows.as_ref().copied().unwrap_or_default());
         rows
     }
 

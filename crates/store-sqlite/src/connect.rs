@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::carrier;
 use crate::error::{Fault, OpenError, Result};
 
 /// The database's name in the data directory.
@@ -23,10 +24,6 @@ const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 128;
 /// Pages kept by each connection, in KiB (negative: KiB rather than pages).
 const CACHE_KIB: i32 = -8_192;
-/// Pages of the database's write-ahead log after which they are carried over to its file. That waits
-/// for the disk and takes each page but once however often it was changed, so it is better done seldom:
-/// 32 MiB.
-const CHECKPOINT_PAGES: u32 = 8_192;
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -88,7 +85,7 @@ impl Database {
     pub(crate) fn open_writer(&self) -> std::result::Result<Connection, OpenError> {
         let connection = open_for_writing(&self.file)?;
         let set_up = || -> Result<()> {
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            connection.pragma_update(None, "wal_autocheckpoint", carrier::PAGES)?;
             // What is deleted or erased is overwritten, rather than left in unused parts of the file.
             connection.pragma_update(None, "secure_delete", true)?;
             Ok(())

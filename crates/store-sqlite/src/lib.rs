@@ -121,12 +121,13 @@ impl SqliteStore {
     ) -> std::result::Result<(Self, Vec<String>), OpenError> {
         let database = Database::prepare(directory)?;
         let lock = database.lock()?;
-        let connection = database.open_writer()?;
+        let mut connection = database.open_writer()?;
         let calls = database.open_calls()?;
         let context = Context::new(clock, entropy);
         let mut applied = migrate::migrate(&connection, &database.name(), &context, &DATABASE)?;
         applied.extend(migrate::migrate(&calls, &database.calls_name(), &context, &CALLS)?);
         let server = |fault: Fault| fault.while_opening(&database.name());
+        carrier::carry_for(&mut connection, database.open_writer()?).map_err(server)?;
         let outside = OutsideChanges::new(database.lock_file()?);
         let projection = Arc::new(Projection::new(outside));
         let book = CallBook::new(calls, database.open_calls()?, Arc::clone(&projection));
