@@ -68,6 +68,18 @@ pub struct CallCount {
     pub last_activity: Option<Timestamp>,
 }
 
+impl CallCount {
+    /// One call.
+    pub fn of(call: &Call) -> Self {
+        Self {
+            tenant: call.tenant(),
+            calls: 1,
+            last_call: call.received,
+            last_activity: call.is_activity().then_some(call.received),
+        }
+    }
+}
+
 /// The most calls of a month, and bytes of a tenant, that are kept: every JSON reader holds these
 /// numbers exactly.
 pub const MAX_REPORTED: u64 = 1 << 53;

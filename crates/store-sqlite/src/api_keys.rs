@@ -17,9 +17,10 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::stats::effective_now;
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{self, Books, Deed};
+use crate::books::{self, Books};
 use crate::error::Result;
 use crate::list::List;
 use crate::sql::{

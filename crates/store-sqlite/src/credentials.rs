@@ -14,10 +14,11 @@ use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
+use tenantry_store::posting::Deed;
 use tenantry_store::{Credentials, Opening};
 
 use crate::SqliteStore;
-use crate::books::{self, Books, Deed};
+use crate::books::{self, Books};
 use crate::error::Result;
 use crate::list::List;
 use crate::sql::{

@@ -9,8 +9,10 @@ use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::usage::CallCount;
+use tenantry_store::posting::SETTLE_AT_ONCE;
 
-use crate::books::{Books, Context, SETTLE_AT_ONCE};
+use crate::books::{Books, Context};
 use crate::call_book::CallBook;
 use crate::connect::Database;
 use crate::outside::{Announcer, OutsideChanges};
@@ -200,7 +202,7 @@ impl SqliteStore {
             })?;
             books.close()?;
             if let (Outcome::Done(_), Some(call)) = (&outcome, bearer.call()) {
-                usage::count(connection, &usage::single(call))?;
+                usage::count(connection, &CallCount::of(call))?;
             }
             Ok(outcome)
         };

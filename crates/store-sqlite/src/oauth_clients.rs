@@ -16,9 +16,10 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
 use tenantry_store::OauthClients;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{self, Books, Deed};
+use crate::books::{self, Books};
 use crate::error::Result;
 use crate::list::List;
 use crate::sql::{self, At, Id, Json, Value, Word, blob, json, json_text, scopes, tenant_id, text};

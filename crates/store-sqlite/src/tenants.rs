@@ -16,9 +16,10 @@ use tenantry_domain::tenant::{
 use tenantry_domain::text::Name;
 use tenantry_domain::usage::Bytes;
 use tenantry_store::Tenants;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{Books, Context, Deed};
+use crate::books::{Books, Context};
 use crate::error::Result;
 use crate::list::List;
 use crate::marks::once;

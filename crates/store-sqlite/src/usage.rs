@@ -7,7 +7,7 @@ use tenantry_domain::clock::{Hour, Month, Timestamp};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::stats::Heartbeat;
 use tenantry_domain::usage::{
-    Bytes, Call, CallCount, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport,
+    Bytes, CallCount, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport,
 };
 use tenantry_store::Usage;
 
@@ -46,7 +46,7 @@ impl Usage for SqliteStore {
             let outcomes: Result<_> =
                 events.iter().map(|event| report(connection, tenant, event, now)).collect();
             if let Some(call) = bearer.call() {
-                count(connection, &single(call))?;
+                count(connection, &CallCount::of(call))?;
             }
             Ok(Outcome::Done(outcomes?))
         };
@@ -55,16 +55,6 @@ impl Usage for SqliteStore {
             call.mark_counted();
         }
         Ok(outcomes)
-    }
-}
-
-/// One call, as a number of calls.
-pub(crate) fn single(call: &Call) -> CallCount {
-    CallCount {
-        tenant: call.tenant(),
-        calls: 1,
-        last_call: call.received,
-        last_activity: call.is_activity().then_some(call.received),
     }
 }
 

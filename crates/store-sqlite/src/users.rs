@@ -15,9 +15,10 @@ use tenantry_domain::user::{
     UserPatch, UserRole, UserRoles, UserStatus, UserStatusFilter, Warned, Warning,
 };
 use tenantry_store::Users;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{Books, Deed, counts};
+use crate::books::{Books, counts};
 use crate::erasure::Erasure;
 use crate::error::Result;
 use crate::imports;

@@ -52,7 +52,9 @@ use tenantry_domain::user::{
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod posting;
 mod purge;
+pub mod repeats;
 pub mod verify;
 
 pub use crate::purge::{Purge, Purged};
