@@ -25,7 +25,7 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, ScopeLine, json, json_text, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{PostgresStore, change, reading};
+use crate::{PostgresStore, reading};
 
 /// In the order of [`read`].
 macro_rules! columns {

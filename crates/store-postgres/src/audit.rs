@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use crate::error::Result;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Fixed, Value, Word, count_columns, params};
-use crate::{PostgresStore, change, reading};
+use crate::{PostgresStore, reading};
 
 /// In the order of [`read`].
 macro_rules! columns {

@@ -32,12 +32,6 @@ impl Lock {
         }
     }
 
-    /// Waits for it; held until the session's connection ends.
-    pub(crate) async fn take(self, session: &mut Session) -> Result<()> {
-        let sql = "SELECT pg_advisory_lock($1::bigint::int, $2::bigint::int)";
-        session.all(sql, params![CLASS, self.number()]).await.map(drop)
-    }
-
     /// Takes it if nobody has it; held until the session's connection ends.
     pub(crate) async fn try_take(self, session: &mut Session) -> Result<bool> {
         let sql = "SELECT pg_try_advisory_lock($1::bigint::int, $2::bigint::int)";

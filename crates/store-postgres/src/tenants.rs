@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::list::List;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, Value, Word, json, json_text, params};
-use crate::{PostgresStore, change};
+use crate::{PostgresStore, reading};
 
 /// In the order of [`read`].
 macro_rules! columns {

@@ -25,7 +25,7 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Value, Word, json, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{PostgresStore, change, reading};
+use crate::{PostgresStore, reading};
 use crate::{imports, tenants};
 
 /// In the order of [`read`].
