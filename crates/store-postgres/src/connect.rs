@@ -12,8 +12,10 @@ use crate::session::Session;
 
 /// Connections that change something at once, and as many that read.
 const CONNECTIONS: usize = 8;
-/// How long to wait for a connection of a pool that is in use, and for a new one.
+/// How long to wait for a new connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for a connection that others use. Whoever asked has given up by then.
+const QUEUE: Duration = Duration::from_secs(30);
 
 /// What is on disk before it is answered, unless the server waits for even more.
 const FLUSHED: &str = "SELECT set_config('synchronous_commit', 'on', false)
@@ -92,7 +94,7 @@ fn pool(
     Pool::builder(manager)
         .max_size(size)
         .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(PATIENCE))
+        .wait_timeout(Some(QUEUE))
         .create_timeout(Some(PATIENCE))
         .post_create(set_up)
         .build()
