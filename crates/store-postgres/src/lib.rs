@@ -306,8 +306,8 @@ impl PostgresStore {
         queries: [Command; N],
         read: impl FnOnce([Vec<tokio_postgres::Row>; N]) -> Result<T>,
     ) -> std::result::Result<T, Error> {
-        let answer = async { self.database.reader().await?.each(queries).await };
-        answer.await.and_then(read).map_err(Fault::into_error)
+        let ask = || async { self.database.reader().await?.each(queries.clone()).await };
+        read(self.retried(ask).await?).map_err(Fault::into_error)
     }
 }
 
@@ -331,7 +331,7 @@ impl Attempts {
     }
 }
 
-/// A read of a snapshot, by what it leads to in the session and to the use case.
+/// What several statements lead to, as the use cases are told it.
 async fn reading<T>(read: impl Future<Output = Result<T>>) -> std::result::Result<T, Error> {
     read.await.map_err(Fault::into_error)
 }

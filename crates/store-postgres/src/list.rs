@@ -76,15 +76,12 @@ impl List {
         let kind = sort.field.kind();
         let sql = numbered(&self.select(request, column(sort.field)));
         let page = Command::new(sql, self.values);
-        let (total, rows) = match total {
-            Some(total) => {
-                let [rows] = session.each([page]).await?;
-                (total, rows)
-            }
-            None => {
-                let [count, rows] = session.each([count, page]).await?;
-                (count.first().map_or(Ok(0), |row| row.number(0))?, rows)
-            }
+        let (total, rows) = if let Some(total) = total {
+            let [rows] = session.each([page]).await?;
+            (total, rows)
+        } else {
+            let [count, rows] = session.each([count, page]).await?;
+            (count.first().map_or(Ok(0), |row| row.number(0))?, rows)
         };
         let placed = rows.iter().map(|row| {
             let id = row.try_get("item_id")?;

@@ -10,20 +10,19 @@ use tenantry_store::Marks;
 use tenantry_store::repeats::{KeptMark, require_new};
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::books::Context;
 use crate::error::Result;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, params};
 use crate::tenants;
-use crate::{PostgresStore, reading};
 
 #[async_trait]
 impl Marks for PostgresStore {
     async fn check_mark(&self, mark: &Mark) -> tenantry_domain::error::Result<()> {
         let now = self.context.clock.now();
-        reading(async {
-            let asked = [tenants::ask_status(mark.tenant), ask(Some(*mark))];
-            let [tenant, found] = self.database.reader().await?.each(asked).await?;
+        let asked = [tenants::ask_status(mark.tenant), ask(Some(*mark))];
+        self.read(asked, |[tenant, found]| {
             let there = tenants::read_status(&tenant)?.is_some();
             let kept = if there { read(&found, now)? } else { None };
             Ok(require_new(mark, kept)?)

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::sql::Value;
 
 /// A statement and its parameters.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Command {
     sql: Cow<'static, str>,
     params: Vec<Value>,

@@ -31,11 +31,7 @@ impl Statistician for PostgresStore {
         &self,
         probe: &CallerProbe,
     ) -> tenantry_domain::error::Result<CallerState> {
-        reading(async {
-            let [found] = self.database.reader().await?.each([ask_caller(Some(*probe))]).await?;
-            read_caller(&found)
-        })
-        .await
+        self.read([ask_caller(Some(*probe))], |[found]| read_caller(&found)).await
     }
 
     async fn statistics(
@@ -43,13 +39,11 @@ impl Statistician for PostgresStore {
         probe: &CallerProbe,
         tenant: TenantId,
     ) -> tenantry_domain::error::Result<(CallerState, Guarded<Option<Statistics>>)> {
-        reading(async {
-            let mut session = self.database.reader().await?;
-            // The clock is read before the database: the answer then holds everything that was done
-            // before its instant.
-            let clock = self.context.clock.now();
-            let asked = [ask_caller(Some(*probe)), Standing::ask(tenant, clock)];
-            let [caller, standing] = session.each(asked).await?;
+        // The clock is read before the database: the answer then holds everything that was done
+        // before its instant.
+        let clock = self.context.clock.now();
+        let asked = [ask_caller(Some(*probe)), Standing::ask(tenant, clock)];
+        self.read(asked, |[caller, standing]| {
             let standing = Standing::read(tenant, clock, &standing)?;
             let statistics = standing.map(Standing::statistics);
             Ok((read_caller(&caller)?, Guarded::new(tenant, statistics)))

@@ -1,7 +1,5 @@
 //! What opening a database does and refuses, and what it says.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 mod databases;
 
 use std::sync::Arc;
