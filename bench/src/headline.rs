@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::client::Client;
+use crate::median::median;
 use crate::process::{Server, output, program};
 use crate::wrk::{self, Round};
 
@@ -43,10 +45,9 @@ pub(crate) fn run() -> Result<Headline> {
     let stats = |server: &Server| format!("{}/api/v1/admin/tenants/{TENANT}/stats", server.url);
 
     let answer = directory.path().join("answer.json");
-    let (mut tenantry, path) = data()?;
-    tenantry.args(["stats", TENANT, "--json", "--data-dir"]);
-    let pretty: serde_json::Value = serde_json::from_str(&output(tenantry.arg(path))?)?;
-    std::fs::write(&answer, serde_json::to_vec(&pretty)?)?;
+    let server = start("serve", "warn")?;
+    std::fs::write(&answer, Client::new(&headers)?.get(&stats(&server))?)?;
+    drop(server);
     let bare = Server::start(program("bare")?.arg(&answer))?;
 
     let mut headline = Headline { bare: Vec::new(), statistics: Vec::new(), with_log: Vec::new() };
@@ -85,10 +86,4 @@ impl Headline {
         }
         table
     }
-}
-
-fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
-    let mut values: Vec<_> = rounds.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

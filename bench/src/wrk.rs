@@ -1,5 +1,7 @@
-//! The load generator: `wrk`, over 32 connections that stay.
+//! The load generator: `wrk`, over connections that stay.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -7,7 +9,8 @@ use serde::Serialize;
 
 use crate::process::output;
 
-const CONNECTIONS: &str = "-c32";
+/// Connections unless told.
+const CONNECTIONS: u32 = 32;
 
 /// What one round showed.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -18,14 +21,55 @@ pub(crate) struct Round {
     pub(crate) p99_ms: f64,
 }
 
+/// What to ask for.
+#[derive(Debug)]
+pub(crate) struct Load<'a> {
+    url: &'a str,
+    headers: &'a [String],
+    connections: u32,
+    script: Option<(&'a str, &'a OsStr)>,
+}
+
 /// Asks for one URL as fast as it is answered.
 pub(crate) fn run(url: &str, headers: &[String], seconds: u32) -> Result<Round> {
-    let mut command = Command::new("wrk");
-    command.args(["-t1", CONNECTIONS, "--latency", &format!("-d{seconds}s")]);
-    for header in headers {
-        command.args(["-H", header]);
+    Load::of(url, headers).run(seconds)
+}
+
+impl<'a> Load<'a> {
+    /// One URL, over 32 connections.
+    pub(crate) fn of(url: &'a str, headers: &'a [String]) -> Self {
+        Self { url, headers, connections: CONNECTIONS, script: None }
     }
-    let text = output(command.arg(url))?;
+
+    /// Over as many connections.
+    pub(crate) fn over(self, connections: u32) -> Self {
+        Self { connections, ..self }
+    }
+
+    /// What a script makes of it, which is given one argument.
+    pub(crate) fn by(self, script: &'a str, argument: &'a (impl AsRef<OsStr> + ?Sized)) -> Self {
+        Self { script: Some((script, argument.as_ref())), ..self }
+    }
+
+    /// Asks as fast as it is answered.
+    pub(crate) fn run(&self, seconds: u32) -> Result<Round> {
+        let mut command = Command::new("wrk");
+        command.args(["-t1", &format!("-c{}", self.connections), "--latency"]);
+        command.arg(format!("-d{seconds}s"));
+        for header in self.headers {
+            command.args(["-H", header]);
+        }
+        if let Some((script, argument)) = self.script {
+            let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("wrk");
+            command.arg("-s").arg(scripts.join(script)).args([self.url, "--"]).arg(argument);
+        } else {
+            command.arg(self.url);
+        }
+        read(&output(&mut command)?)
+    }
+}
+
+fn read(text: &str) -> Result<Round> {
     // It counts whatever is answered; a failure is no answer.
     ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{text}");
     let after = |label: &str| {

@@ -5,10 +5,18 @@ use anyhow::Result;
 use crate::packages;
 use crate::step::{self, command};
 
-pub(crate) fn run() -> Result<()> {
+/// Measures the lines of these names, or all.
+pub(crate) fn run(names: &[&str]) -> Result<()> {
     // The load generator. Asked for its version it prints it, and fails.
     packages::need_that("wrk", "wrk", || command("wrk", &[]).output().is_ok())?;
-    let build = ["build", "--release", "--locked", "--package", "tenantry"];
-    step::run(command("cargo", &build).args(["--package", "tenantry-bench"]))?;
-    step::run(&mut command("target/release/tenantry-bench", &[]))
+    // It counts instructions.
+    packages::need("valgrind", "valgrind")?;
+    // One after the other, so that the binary has no feature on that only the benchmarks ask for.
+    for package in ["tenantry", "tenantry-bench"] {
+        step::run(&mut command(
+            "cargo",
+            &["build", "--release", "--locked", "--package", package],
+        ))?;
+    }
+    step::run(&mut command("target/release/tenantry-bench", names))
 }

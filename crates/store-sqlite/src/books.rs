@@ -317,3 +317,6 @@ fn due(connection: &Connection, tenant: TenantId, at: Timestamp) -> Result<Vec<C
         .map(|(kind, rows)| Ok(Change::Expired { kind: kind_from(&kind)?, rows }))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
@@ -15,7 +16,8 @@ use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::CallCount;
 
 use crate::carrier::Carrier;
-use crate::error::Result;
+use crate::error::{Fault, Result};
+use crate::installation;
 use crate::projection::Projection;
 use crate::snapshot::Calls;
 use crate::sql::{self, Number, tenant_id};
@@ -25,9 +27,13 @@ use crate::usage::{self, Schema};
 const TABLES: &[(&str, &str)] =
     &[("usage_months", "month, slot"), ("usage_hours", "hour, slot"), ("usage_heartbeats", "slot")];
 
-/// Counts written to the log after which it is carried over to the file: three pages each at most,
-/// so 32 MiB.
+/// Counts, or rows, written to the log after which it is carried over to the file: three pages each at
+/// most, so 32 MiB.
 const CARRIED: u64 = 2_730;
+
+/// How long a batch waits for another program that has locked the file. Nothing of Tenantry does so,
+/// and callers wait meanwhile, and a thread.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// The one writer of the metered calls, in the server's process.
 #[derive(Debug)]
@@ -35,7 +41,7 @@ pub(crate) struct CallBook {
     connection: Arc<Mutex<Connection>>,
     projection: Arc<Projection>,
     carrier: Carrier,
-    /// Counts that the log has.
+    /// Counts that the log has, or more.
     written: AtomicU64,
 }
 
@@ -43,7 +49,7 @@ pub(crate) struct CallBook {
 #[derive(Debug)]
 pub(crate) struct HeldCallBook<'a> {
     connection: MutexGuard<'a, Connection>,
-    projection: &'a Projection,
+    book: &'a CallBook,
 }
 
 impl CallBook {
@@ -53,10 +59,14 @@ impl CallBook {
         carrying: Connection,
         projection: Arc<Projection>,
     ) -> Result<Self> {
+        counting.busy_timeout(BUSY)?;
         counting.pragma_update(None, "synchronous", "NORMAL")?;
         counting.pragma_update(None, "wal_autocheckpoint", 0)?;
         let connection = Arc::new(Mutex::new(counting));
-        let carrier = Carrier::start(carrying, Arc::clone(&connection)).map_err(Error::internal)?;
+        let carrier = Carrier::start(carrying, Arc::clone(&connection))
+            .map_err(|error| Error::Unavailable(error.to_string()))?;
+        // What a server that was killed has left.
+        carrier.wake();
         Ok(Self { connection, projection, carrier, written: AtomicU64::new(0) })
     }
 
@@ -64,7 +74,13 @@ impl CallBook {
     pub(crate) fn hold(&self) -> HeldCallBook<'_> {
         // A transaction that was left open is found by the next one that is begun.
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        HeldCallBook { connection, projection: &self.projection }
+        HeldCallBook { connection, book: self }
+    }
+
+    /// Whether calls can be counted now.
+    pub(crate) fn ping(&self, now: Timestamp) -> Result<()> {
+        self.note_written(1);
+        self.hold().transact(|connection| installation::ping(connection, now))
     }
 
     /// Counts calls, of tenants that exist: one may be gone since, and then so are its numbers, and
@@ -85,29 +101,37 @@ impl CallBook {
         let written = book.transact(|connection| {
             counted.iter().try_for_each(|calls| usage::count(connection, calls))
         });
-        if self.written.fetch_add(counted.len() as u64, Ordering::Relaxed) >= CARRIED {
-            self.written.store(0, Ordering::Relaxed);
-            self.carrier.wake();
+        if let Err(Fault(error)) = &written {
+            tracing::error!(%error, "a batch of calls was not counted");
         }
+        self.note_written(counted.len() as u64);
         for calls in counted {
             match &written {
-                Ok(()) => book.projection.add_metered(calls),
+                Ok(()) => self.projection.add_metered(calls),
                 // A failed commit may have happened all the same.
-                Err(_) => book.projection.forget_metered(calls.tenant),
+                Err(_) => self.projection.forget_metered(calls.tenant),
             }
         }
         written
+    }
+
+    /// Notes that so many rows, at most, were written to the log.
+    fn note_written(&self, rows: u64) {
+        if self.written.fetch_add(rows, Ordering::Relaxed) >= CARRIED {
+            self.written.store(0, Ordering::Relaxed);
+            self.carrier.wake();
+        }
     }
 }
 
 impl HeldCallBook<'_> {
     /// The metered calls of a tenant, remembered from now on.
     pub(crate) fn calls(&self, tenant: TenantId, clock: Timestamp) -> Result<Calls> {
-        if let Some(calls) = self.projection.metered(tenant) {
+        if let Some(calls) = self.book.projection.metered(tenant) {
             return Ok(calls);
         }
         let calls = Calls::load(&self.connection, Schema::Main, tenant, clock)?;
-        self.projection.remember_metered(tenant, calls.clone());
+        self.book.projection.remember_metered(tenant, calls.clone());
         Ok(calls)
     }
 
@@ -120,7 +144,8 @@ impl HeldCallBook<'_> {
             }
             Ok(rows)
         });
-        self.projection.forget_metered(tenant);
+        self.book.projection.forget_metered(tenant);
+        self.book.note_written(rows.as_ref().copied().unwrap_or_default());
         rows
     }
 

@@ -101,7 +101,10 @@ pub enum OpenError {
         cause: String,
     },
     /// It can be read, but not now.
-    #[error("cannot use {path} now ({cause}): make room on the disk, or wait for its other user")]
+    #[error(
+        "cannot use {path} now ({cause}): see that its directory has room and can be written, or \
+         wait for its other user"
+    )]
     Unavailable {
         /// The file.
         path: String,

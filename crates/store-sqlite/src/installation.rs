@@ -1,9 +1,12 @@
 //! What there is once for all tenants.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
+use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
-use tenantry_domain::error::Result;
+use tenantry_domain::error::{Error, Result};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_store::Installation;
 
@@ -15,17 +18,14 @@ use crate::writer::{Durability, Outcome};
 impl Installation for SqliteStore {
     async fn ping(&self) -> Result<()> {
         self.read(|connection| sql::one(connection, "SELECT 1", [], |_| Ok(())))?;
-        // Something real: an empty transaction succeeds on a full disk, too.
         let now = self.context.clock.now();
-        let work = move |connection: &Connection| {
-            sql::execute(
-                connection,
-                "INSERT INTO installation (only_row, pinged_at) VALUES (1, ?1)
-                 ON CONFLICT (only_row) DO UPDATE SET pinged_at = excluded.pinged_at",
-                params![At(now)],
-            )?;
-            Ok(Outcome::Done(()))
-        };
+        if let Some(server) = &self.server {
+            // It can have to wait, and so could those that are asked beside it.
+            let calls = Arc::clone(&server.calls);
+            let ping = tokio::task::spawn_blocking(move || calls.ping(now));
+            ping.await.map_err(Error::internal)?.map_err(|fault| fault.0)?;
+        }
+        let work = move |connection: &Connection| ping(connection, now).map(Outcome::Done);
         self.write(Durability::Handed, work).await
     }
 
@@ -80,6 +80,17 @@ impl Installation for SqliteStore {
         };
         self.write(Durability::Flushed, work).await
     }
+}
+
+/// Writes something real into a file: an empty transaction succeeds on a full disk, too.
+pub(crate) fn ping(connection: &Connection, now: Timestamp) -> crate::error::Result<()> {
+    sql::execute(
+        connection,
+        "INSERT INTO installation (only_row, pinged_at) VALUES (1, ?1)
+         ON CONFLICT (only_row) DO UPDATE SET pinged_at = excluded.pinged_at",
+        params![At(now)],
+    )?;
+    Ok(())
 }
 
 fn bound_key(connection: &Connection) -> crate::error::Result<Option<String>> {

@@ -1,6 +1,7 @@
 //! The embedded store: SQLite in WAL mode, one writer with group commit, readers beside it.
 
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::connect::Database;
 use crate::outside::{Announcer, OutsideChanges};
 use crate::projection::Projection;
 use crate::readers::Readers;
-use crate::writer::{Durability, Outcome, Side, Writer};
+use crate::writer::{Durability, GROUP, Outcome, Side, Writer};
 
 mod api_keys;
 mod audit;
@@ -83,7 +84,21 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, OpenError> {
-        let (store, _) = Self::migrate(directory, clock, entropy)?;
+        Self::serve_in_groups(directory, clock, entropy, GROUP)
+    }
+
+    /// As [`SqliteStore::serve`], with at most `group` changes to a commit: what sharing a commit is
+    /// worth can only be measured against not sharing it.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn serve_in_groups(
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        group: NonZeroUsize,
+    ) -> std::result::Result<Self, OpenError> {
+        let (store, _) = Self::open(directory, clock, entropy, group)?;
         Ok(store)
     }
 
@@ -95,6 +110,15 @@ impl SqliteStore {
         directory: &Path,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+    ) -> std::result::Result<(Self, Vec<String>), OpenError> {
+        Self::open(directory, clock, entropy, GROUP)
+    }
+
+    fn open(
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        group: NonZeroUsize,
     ) -> std::result::Result<(Self, Vec<String>), OpenError> {
         let database = Database::prepare(directory)?;
         let lock = database.lock()?;
@@ -110,7 +134,7 @@ impl SqliteStore {
         let calls = Arc::new(book.map_err(server)?);
         let context = context.with_projection(Arc::clone(&projection));
         let server = Server { projection, calls, _lock: lock };
-        Ok((Self::start(database, connection, context, Some(server))?, applied))
+        Ok((Self::start(database, connection, context, Some(server), group)?, applied))
     }
 
     /// Opens the database of a data directory beside its server, if one runs: for the command
@@ -126,7 +150,7 @@ impl SqliteStore {
         let database = Database::find(directory)?;
         let connection = database.open_writer()?;
         migrate::require_newest(&connection, &database.name(), &DATABASE)?;
-        Self::start(database, connection, Context::new(clock, entropy), None)
+        Self::start(database, connection, Context::new(clock, entropy), None, GROUP)
     }
 
     fn start(
@@ -134,15 +158,15 @@ impl SqliteStore {
         connection: Connection,
         context: Context,
         server: Option<Server>,
+        group: NonZeroUsize,
     ) -> std::result::Result<Self, OpenError> {
         database.join_calls(&connection).map_err(|fault| fault.while_opening(&database.name()))?;
         let side = match &server {
             Some(server) => Side::Server(Arc::clone(&server.projection)),
             None => Side::Outside(Announcer::new(database.lock_file()?)),
         };
-        let writer = Writer::start(connection, side).map_err(|cause| OpenError::NotWritable {
-            path: database.name(),
-            cause: cause.to_string(),
+        let writer = Writer::start(connection, side, group).map_err(|cause| {
+            OpenError::NotWritable { path: database.name(), cause: cause.to_string() }
         })?;
         let readers = Arc::new(Readers::new(database));
         Ok(Self { writer, readers, context, server })

@@ -30,11 +30,18 @@ pub(crate) const DATABASE: History =
 
 /// Those of the book of calls.
 pub(crate) const CALLS: History = History {
-    migrations: &[Migration {
-        version: 1,
-        name: "calls",
-        sql: include_str!("../migrations/calls/0001_initial.sql"),
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            name: "calls",
+            sql: include_str!("../migrations/calls/0001_initial.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "calls_installation",
+            sql: include_str!("../migrations/calls/0002_installation.sql"),
+        },
+    ],
     finish: |_, _| Ok(()),
 };
 

@@ -6,7 +6,7 @@
 //! uses nothing that it remembers until it has had the database for itself for a moment: whatever
 //! was announced before is over then, committed or not, and its memory begins anew.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -43,7 +43,8 @@ impl OutsideChanges {
     /// Whether everything that other programs have changed so far was known when the server last
     /// had the database for itself.
     pub(crate) fn are_settled(&self) -> io::Result<bool> {
-        Ok(self.announced()? == self.settled.load(Ordering::Acquire))
+        let file = self.file.metadata()?;
+        Ok(file.len() == self.settled.load(Ordering::Acquire) && is_there(&file))
     }
 
     /// Asks for [`OutsideChanges::settle`]; answers whether nobody was asked before.
@@ -70,6 +71,14 @@ impl OutsideChanges {
     fn announced(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
+}
+
+/// Whether others would find the file, too: one that somebody has removed announces nothing.
+fn is_there(file: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::nlink(file) > 0;
+    #[cfg(not(unix))]
+    return file.is_file();
 }
 
 #[cfg(test)]
@@ -100,5 +109,9 @@ mod tests {
         assert!(changes.ask() && !changes.ask());
         assert!(settle());
         assert!(changes.are_settled().unwrap() && changes.ask());
+
+        // Others would announce in another file.
+        std::fs::remove_file(directory.path().join("lock")).unwrap();
+        assert!(!changes.are_settled().unwrap());
     }
 }

@@ -172,8 +172,10 @@ impl Projection {
         }
     }
 
-    /// Notes that the changes under way are over, committed or not.
+    /// Notes that the changes under way are over, committed or not, and that whoever was to settle
+    /// has done what it could.
     pub(crate) fn end_changes(&self) {
+        self.outside.answer();
         for tenant in std::mem::take(&mut *lock(&self.changing)) {
             let Some(mut shard) = self.shard(tenant) else { continue };
             shard.version += 1;
@@ -191,8 +193,9 @@ impl Projection {
         if self.outside.are_settled().map_err(Error::internal)? {
             return Ok(Memory::Current);
         }
-        if self.outside.ask() {
-            bring_about().inspect_err(|_| self.outside.answer())?;
+        if self.outside.ask() && bring_about().is_err() {
+            // The next read asks again; this one needs nobody to.
+            self.outside.answer();
         }
         Ok(Memory::InDoubt)
     }
@@ -208,9 +211,7 @@ impl Projection {
                 }
             }
         };
-        let settled = self.outside.settle(forget);
-        self.outside.answer();
-        Ok(settled.map_err(Error::internal)?)
+        Ok(self.outside.settle(forget).map_err(Error::internal)?)
     }
 
     fn shard(&self, tenant: TenantId) -> Option<MutexGuard<'_, Shard>> {

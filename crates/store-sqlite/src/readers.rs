@@ -45,7 +45,8 @@ impl Readers {
         idle.map_or_else(|| self.database.connect_reader(), Ok)
     }
 
-    fn give_back(&self, connection: Connection) {
+    /// Keeps a connection for the next read.
+    pub(crate) fn give_back(&self, connection: Connection) {
         let mut idle = self.lock();
         if idle.len() < IDLE {
             idle.push(connection);

@@ -39,9 +39,12 @@ impl Statistician for SqliteStore {
         tenant: TenantId,
     ) -> tenantry_domain::error::Result<(CallerState, Guarded<Option<Statistics>>)> {
         let read = || {
+            // The clock is read before anything else: the answer then holds everything that was done
+            // before its instant.
+            let clock = self.context.clock.now();
             let memory = self.memory()?;
             let caller = self.caller(probe, memory)?;
-            Ok((caller, Guarded::new(tenant, self.current(tenant, memory)?)))
+            Ok((caller, Guarded::new(tenant, self.current(tenant, memory, clock)?)))
         };
         read().map_err(|fault: Fault| fault.0)
     }
@@ -100,10 +103,12 @@ impl SqliteStore {
     }
 
     /// The statistics of a tenant now; `None` if there is no such tenant (any more).
-    fn current(&self, tenant: TenantId, memory: Memory) -> Result<Option<Statistics>> {
-        // The clock is read before anything else: the answer then holds everything that was done
-        // before its instant.
-        let clock = self.context.clock.now();
+    fn current(
+        &self,
+        tenant: TenantId,
+        memory: Memory,
+        clock: Timestamp,
+    ) -> Result<Option<Statistics>> {
         let Some(server) = &self.server else { return self.read_beside(tenant) };
         if memory == Memory::Current
             && let Some(statistics) = server.projection.statistics(tenant, clock)

@@ -1,9 +1,10 @@
 //! The one writer: a thread that commits whatever has queued up as one group.
 //!
 //! A change is answered only after the commit that holds it is on disk, so that one flush serves
-//! many changes. Counted calls are committed in groups of their own that do not wait for the
-//! disk: they survive the process, and only a power cut can lose them.
+//! many changes. What nobody needs after a power cut, such as the row by which readiness tries the
+//! file, is committed in groups of its own that do not wait for the disk.
 
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -20,14 +21,14 @@ use crate::projection::Projection;
 /// Jobs that may wait; beyond it callers are turned away rather than kept.
 const QUEUE: usize = 8_192;
 /// Jobs that share one commit at most, so that nobody waits for an endless group.
-const GROUP: usize = 512;
+pub(crate) const GROUP: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
 
 /// What a group's commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// On disk before it is answered: administrative changes.
     Flushed,
-    /// In the hands of the operating system: counted calls.
+    /// In the hands of the operating system: what only shows that writing works.
     Handed,
 }
 
@@ -130,12 +131,17 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns the connection until the writer is dropped.
-    pub(crate) fn start(connection: Connection, side: Side) -> std::io::Result<Self> {
+    /// Starts the thread, which owns the connection until the writer is dropped, and has at most
+    /// `group` jobs share a commit.
+    pub(crate) fn start(
+        connection: Connection,
+        side: Side,
+        group: NonZeroUsize,
+    ) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("tenantry-writer".to_owned())
-            .spawn(move || Thread { connection, side, durability: None }.serve(&jobs))?;
+            .spawn(move || Thread { connection, side, group, durability: None }.serve(&jobs))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -189,6 +195,7 @@ fn stopped() -> Fault {
 struct Thread {
     connection: Connection,
     side: Side,
+    group: NonZeroUsize,
     /// What the connection is set to now.
     durability: Option<Durability>,
 }
@@ -198,10 +205,11 @@ impl Thread {
         while let Ok(first) = jobs.recv() {
             let mut waiting = vec![first];
             while !waiting.is_empty() {
-                waiting.extend(jobs.try_iter().take(GROUP.saturating_sub(waiting.len())));
-                let (calls, changes): (Vec<_>, Vec<_>) =
+                waiting
+                    .extend(jobs.try_iter().take(self.group.get().saturating_sub(waiting.len())));
+                let (handed, changes): (Vec<_>, Vec<_>) =
                     waiting.into_iter().partition(|job| job.durability() == Durability::Handed);
-                waiting = self.group(Durability::Handed, calls);
+                waiting = self.group(Durability::Handed, handed);
                 waiting.extend(self.group(Durability::Flushed, changes));
             }
         }
@@ -255,7 +263,7 @@ impl Thread {
                 return Err(Fault(Error::Unavailable(lost.to_owned())));
             }
             if let Side::Outside(announcer) = &self.side {
-                announcer.announce().map_err(Error::internal)?;
+                announcer.announce().map_err(|error| Error::Unavailable(error.to_string()))?;
             }
             self.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
@@ -282,5 +290,7 @@ impl Thread {
     }
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,7 @@ fn migrations_are_applied_once() {
             "0007_outside_changes",
             "0008_outside_changes_are_announced",
             "0001_calls",
+            "0002_calls_installation",
         ]
     );
     assert!(migrate().is_empty());

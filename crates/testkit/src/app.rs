@@ -87,6 +87,22 @@ pub fn tamper(directory: &std::path::Path, sql: &str) {
     rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
 }
 
+/// A file of a data directory that another program is writing, until this is dropped.
+#[derive(Debug)]
+pub struct Locked {
+    /// Closing it ends what was begun.
+    _connection: rusqlite::Connection,
+}
+
+impl Locked {
+    /// Begins to write it.
+    pub fn new(directory: &std::path::Path, file: &str) -> Self {
+        let connection = rusqlite::Connection::open(directory.join(file)).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Self { _connection: connection }
+    }
+}
+
 /// Whether any file of a directory holds these bytes.
 pub fn on_disk(directory: &std::path::Path, bytes: impl AsRef<[u8]>) -> bool {
     let bytes = bytes.as_ref();

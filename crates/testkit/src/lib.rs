@@ -13,7 +13,7 @@ mod browser;
 mod document;
 mod request;
 
-pub use app::{Bearer, TestApp, on_disk, tamper};
+pub use app::{Bearer, Locked, TestApp, on_disk, tamper};
 pub use browser::Browser;
 pub use document::Document;
 pub use request::{Answer, Request};

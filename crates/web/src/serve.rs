@@ -22,6 +22,8 @@ mod ends;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long no connection is taken when the last one could not be.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How many are closed then, if so many have no request.
+const CLOSED: usize = 8;
 
 /// Serves the API until `shutdown` completes; then takes no more connections, finishes the
 /// requests under way (for at most [`Limits::shutdown_grace`](crate::Limits::shutdown_grace)), and
@@ -57,6 +59,7 @@ async fn accept(
     // One for which there was no room yet.
     let mut held = None;
     let mut pause_until = None;
+    let mut short_of_files = false;
     loop {
         if let Some((stream, peer)) = held.take()
             && let Err(stream) = connections.admit(stream, peer)
@@ -73,7 +76,7 @@ async fn accept(
                     Err(error) => {
                         // Most likely too many files are open: a connection less is one less.
                         tracing::warn!(%error, "a connection could not be taken");
-                        connections.make_room();
+                        short_of_files = true;
                         pause_until = Some(Instant::now() + PAUSE);
                     }
                 }
@@ -82,6 +85,11 @@ async fn accept(
             _ = look.tick() => connections.look(),
             () = sleep_until(pause_until.unwrap_or_else(Instant::now)), if pause_until.is_some() => {
                 pause_until = None;
+                // Only now, so that those that were taken last have had the time to begin a request:
+                // when there are too few files the system says so even if nobody else has come.
+                if std::mem::take(&mut short_of_files) {
+                    connections.make_room(CLOSED);
+                }
             }
         }
     }

@@ -17,16 +17,9 @@ fn connect(directory: &Path) -> Connection {
 fn writer(directory: &Path) -> (Writer, Connection) {
     let connection = connect(directory);
     connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY) STRICT").unwrap();
-    (
-        Writer::start(
-            connection,
-            Side::Server(Arc::new(Projection::new(OutsideChanges::new(
-                tempfile::tempfile().unwrap(),
-            )))),
-        )
-        .unwrap(),
-        connect(directory),
-    )
+    let outside = OutsideChanges::new(tempfile::tempfile().unwrap());
+    let side = Side::Server(Arc::new(Projection::new(outside)));
+    (Writer::start(connection, side, GROUP).unwrap(), connect(directory))
 }
 
 fn count(connection: &Connection) -> u32 {
@@ -38,18 +31,31 @@ fn insert(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the writer busy until the sender is dropped, so that what comes next queues up.
-fn hold(writer: &Arc<Writer>) -> mpsc::Sender<()> {
-    let (release, held) = mpsc::channel::<()>();
-    let writer = Arc::clone(writer);
-    tokio::spawn(async move {
-        let work = move |_: &Connection| {
-            let _ = held.recv();
-            Ok(Outcome::Done(()))
-        };
-        writer.run(Durability::Flushed, work).await
-    });
-    release
+/// The writer, kept busy until this is dropped.
+pub(super) struct Held {
+    _release: mpsc::Sender<()>,
+}
+
+impl Held {
+    /// Returns once the writer is busy: whatever comes next queues up for a group of its own.
+    pub(super) async fn of<T>(owner: &Arc<T>, writer: fn(&T) -> &Writer) -> Self
+    where
+        T: Send + Sync + 'static,
+    {
+        let (begin, begun) = oneshot::channel();
+        let (release, held) = mpsc::channel::<()>();
+        let (owner, mut begin) = (Arc::clone(owner), Some(begin));
+        tokio::spawn(async move {
+            let work = move |_: &Connection| {
+                let _ = begin.take().map(|begin| begin.send(()));
+                let _ = held.recv();
+                Ok(Outcome::Done(()))
+            };
+            writer(&owner).run(Durability::Flushed, work).await
+        });
+        begun.await.unwrap();
+        Self { _release: release }
+    }
 }
 
 #[tokio::test]
@@ -57,8 +63,7 @@ async fn what_queues_up_shares_one_commit() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, reader) = writer(directory.path());
     let (writer, reader) = (Arc::new(writer), Arc::new(Mutex::new(reader)));
-    let release = hold(&writer);
-    tokio::task::yield_now().await;
+    let held = Held::of(&writer, |writer| writer).await;
     let jobs: Vec<_> = (0..50)
         .map(|_| {
             let (writer, reader) = (Arc::clone(&writer), Arc::clone(&reader));
@@ -72,7 +77,7 @@ async fn what_queues_up_shares_one_commit() {
         })
         .collect();
     tokio::task::yield_now().await;
-    drop(release);
+    drop(held);
     for job in jobs {
         // Nothing of the group was committed while any of it ran.
         assert_eq!(job.await.unwrap(), 0);
@@ -86,8 +91,7 @@ async fn a_failure_undoes_itself_and_nothing_else_of_its_group() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, reader) = writer(directory.path());
     let writer = Arc::new(writer);
-    let release = hold(&writer);
-    tokio::task::yield_now().await;
+    let held = Held::of(&writer, |writer| writer).await;
     let good = |connection: &Connection| insert(connection).map(Outcome::Done);
     let bad = |connection: &Connection| -> Result<Outcome<()>> {
         insert(connection)?;
@@ -102,7 +106,7 @@ async fn a_failure_undoes_itself_and_nothing_else_of_its_group() {
         writer.run(Durability::Flushed, bad),
         writer.run(Durability::Flushed, panics),
         writer.run(Durability::Flushed, good),
-        async { drop(release) },
+        async { drop(held) },
     );
     assert!(first.is_ok() && fourth.is_ok());
     assert_eq!(second.unwrap_err().0, Error::invalid("field", "is wrong"));
@@ -133,8 +137,7 @@ async fn a_caller_that_goes_away_leaves_its_work_done() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, reader) = writer(directory.path());
     let writer = Arc::new(writer);
-    let release = hold(&writer);
-    tokio::task::yield_now().await;
+    let held = Held::of(&writer, |writer| writer).await;
     {
         let work = |connection: &Connection| insert(connection).map(Outcome::Done);
         let queued = writer.run(Durability::Flushed, work);
@@ -145,7 +148,7 @@ async fn a_caller_that_goes_away_leaves_its_work_done() {
             () = tokio::task::yield_now() => {}
         }
     }
-    drop(release);
+    drop(held);
     let last = |connection: &Connection| insert(connection).map(Outcome::Done);
     writer.run(Durability::Flushed, last).await.unwrap();
     assert_eq!(count(&reader), 2);

@@ -222,3 +222,38 @@ pub async fn an_instant_is_settled_as_a_whole(f: &Fixture) {
     super::harness::assert_exact(f).await;
     assert_eq!(f.store.settle(1).await.unwrap().entries, 1);
 }
+
+/// What expires while a change is under way, after its instant was taken, is in the next read and
+/// gets its entry: what was there, and the very thing that is made.
+pub async fn what_expires_during_a_change_is_not_lost(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let access = system(tenant);
+    for change in 0..3 {
+        let (due, before) = (f.in_millis(5), f.counts(tenant).await);
+        f.credential(tenant, Some(due)).await;
+        f.api_key(tenant, Some(due)).await;
+        let (credential, key) = (f.new_credential(Some(due)), f.new_api_key(Some(due)));
+        let client = f.new_oauth_client();
+        f.clock.tick(10);
+        match change {
+            0 => drop(f.store.create_oauth_client(&access, client).await.unwrap()),
+            1 => drop(f.store.create_credential(&access, credential).await.unwrap()),
+            _ => drop(f.store.create_api_key(&access, key).await.unwrap()),
+        }
+        f.clock.tick(0);
+        let change_at = f.newest_entry(tenant).await.at;
+        assert!(change_at < due && due <= f.now(), "{change_at} < {due} <= {}", f.now());
+        let after = f.counts(tenant).await;
+        let expired = |counts: Counts| (counts.credentials_expired, counts.api_keys_expired);
+        let (credentials, keys) = (1 + u64::from(change == 1), 1 + u64::from(change == 2));
+        assert_eq!(
+            expired(after),
+            (before.credentials_expired + credentials, before.api_keys_expired + keys)
+        );
+        assert_eq!((after.credentials_active, after.api_keys_active), (0, 0));
+        assert_eq!(f.store.settle(10).await.unwrap(), Settled { entries: 2, next_due: None });
+        let entry = f.newest_entry(tenant).await;
+        assert_eq!((entry.at, entry.counts), (due, after));
+        assert_eq!(f.counts(tenant).await, after);
+    }
+}

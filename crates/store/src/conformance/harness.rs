@@ -16,22 +16,32 @@ pub const START: Timestamp = Timestamp::from_millis(1_752_157_800_000);
 
 /// A clock that is moved by hand, also back.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    millis: AtomicI64,
+    /// How far it goes on by itself once it has been read.
+    tick: AtomicI64,
+}
 
 impl ManualClock {
     /// A clock that shows this instant.
     pub const fn new(at: Timestamp) -> Self {
-        Self(AtomicI64::new(at.as_millis()))
+        Self { millis: AtomicI64::new(at.as_millis()), tick: AtomicI64::new(0) }
     }
 
     /// Sets it to an instant.
     pub fn set(&self, at: Timestamp) {
-        self.0.store(at.as_millis(), Ordering::SeqCst);
+        self.millis.store(at.as_millis(), Ordering::SeqCst);
     }
 
     /// Moves it this many milliseconds on, or back if negative.
     pub fn advance(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Has it go on by this many milliseconds each time it has been read: whatever an instant was
+    /// read for, it is over when that is done.
+    pub fn tick(&self, millis: i64) {
+        self.tick.store(millis, Ordering::SeqCst);
     }
 }
 
@@ -43,7 +53,8 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        let tick = self.tick.load(Ordering::SeqCst);
+        Timestamp::from_millis(self.millis.fetch_add(tick, Ordering::SeqCst))
     }
 }
 

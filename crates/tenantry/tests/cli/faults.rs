@@ -5,9 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use tenantry_testkit::tamper;
 
-use crate::support::{DataDir, run, tenantry};
+use crate::support::{DataDir, SERVE, run, tenantry};
 
-const SERVE: &str = "serve --listen 127.0.0.1:0";
 const TOKEN: &str = "token --role super_admin";
 
 /// A directory with a database, a master key, and a secret under it.

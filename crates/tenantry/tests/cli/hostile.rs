@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{DataDir, LIMIT, Output, PLATFORM, Server, tenantry};
+use crate::support::{DataDir, LIMIT, Output, PLATFORM, Server};
 
 /// Far more than the server takes, and far less than these clients send, or ask for.
 const MEMORY: u64 = 256 << 20; // bytes
@@ -18,21 +18,21 @@ const MEMORY: u64 = 256 << 20; // bytes
 const DRIBBLE: Duration = Duration::from_millis(100);
 
 /// A server, and somebody who may use it.
-struct Target {
-    directory: DataDir,
-    server: Server,
-    token: String,
+pub(crate) struct Target {
+    pub(crate) directory: DataDir,
+    pub(crate) server: Server,
+    pub(crate) token: String,
 }
 
 impl Target {
-    fn start(flags: &str) -> Self {
+    pub(crate) fn start(flags: &str) -> Self {
         let directory = DataDir::new();
         let server = directory.serve_with(flags);
         let token = directory.operator();
         Self { directory, server, token }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.server.address()).await.unwrap()
     }
 
@@ -45,7 +45,7 @@ impl Target {
     }
 
     /// The head of a request by somebody who may make it, up to its last headers.
-    fn head(&self, method: &str, path: &str) -> String {
+    pub(crate) fn head(&self, method: &str, path: &str) -> String {
         format!(
             "{method} /api/v1{path} HTTP/1.1\r\nhost: localhost\r\nx-tenantid: {PLATFORM}\r\n\
              authorization: Bearer {}\r\n",
@@ -54,12 +54,12 @@ impl Target {
     }
 
     /// The head of a request that makes a tenant, up to the headers about its body.
-    fn making(&self) -> String {
+    pub(crate) fn making(&self) -> String {
         self.head("POST", "/admin/tenants") + "content-type: application/json\r\n"
     }
 
     /// Others are answered, each on a connection of its own.
-    async fn serves_others(&self) {
+    pub(crate) async fn serves_others(&self) {
         let path = format!("/admin/tenants/{PLATFORM}/stats");
         let request = self.head("GET", &path) + "connection: close\r\n\r\n";
         for _ in 0..20 {
@@ -80,7 +80,7 @@ impl Target {
     }
 
     /// Stops the server, which must be as it was: answers what it logged.
-    async fn stop(self) -> Output {
+    pub(crate) async fn stop(self) -> Output {
         self.serves_others().await;
         let peak = self.server.peak_memory();
         assert!(peak < MEMORY, "{peak} bytes");
@@ -93,13 +93,13 @@ impl Target {
     }
 
     /// Stops the server, which must have nothing to complain of.
-    async fn stop_silently(self) {
+    pub(crate) async fn stop_silently(self) {
         assert_eq!(self.stop().await.stderr, "");
     }
 }
 
 /// Reads until the server closes the connection. A reset closes it too.
-async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = timeout(LIMIT, stream.read_to_end(&mut bytes)).await.unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
@@ -259,25 +259,6 @@ async fn connections_that_are_done() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
     target.has_closed(100, "idle_timeout").await;
-    target.stop_silently().await;
-}
-
-#[tokio::test]
-async fn fewer_files_than_connections() {
-    let directory = DataDir::new();
-    let serve = tenantry("serve --listen 127.0.0.1:0");
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "ulimit -n 264 && exec \"$0\" \"$@\""]).arg(serve.get_program());
-    command.args(serve.get_args()).arg("--data-dir").arg(directory.path());
-    let server = Server::start(command.env("TENANTRY_LOG", "warn"));
-    let token = directory.operator();
-    let target = Target { directory, server, token };
-    let mut idle = Vec::new();
-    for _ in 0..400 {
-        idle.push(target.connect().await);
-    }
-    target.serves_others().await;
-    assert!(target.server.metric("tenantry_connections").await <= 72);
     target.stop_silently().await;
 }
 

@@ -7,14 +7,21 @@
     reason = "a test that fails should say where"
 )]
 
+mod clock;
 mod commands;
 mod demo;
+mod disk;
 mod faults;
 mod hostile;
 mod idempotency;
+mod kills;
+mod locks;
+mod open_files;
+mod read_only;
 mod readme;
 mod secrets;
 mod serve;
 mod settings;
+mod site;
 mod stopping;
 mod support;

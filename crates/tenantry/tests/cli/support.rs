@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_domain::clock::Timestamp;
@@ -18,6 +19,9 @@ pub(crate) const PLATFORM: &str = "00000000-0000-7000-8000-000000000000";
 
 /// How long anything may take before the test fails: far more than it does.
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
+
+/// What serves on a free port.
+pub(crate) const SERVE: &str = "serve --listen 127.0.0.1:0";
 
 /// The path of the binary.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tenantry");
@@ -48,12 +52,12 @@ impl DataDir {
 
     /// Starts `serve` on a free port.
     pub(crate) fn serve(&self) -> Server {
-        Server::start(&mut self.command("serve --listen 127.0.0.1:0"))
+        Server::start(&mut self.command(SERVE))
     }
 
     /// Starts `serve` on a free port, with more flags.
     pub(crate) fn serve_with(&self, flags: &str) -> Server {
-        Server::start(&mut self.command(&format!("serve --listen 127.0.0.1:0 {flags}")))
+        Server::start(&mut self.command(&format!("{SERVE} {flags}")))
     }
 
     /// Starts `demo` on a free port.
@@ -210,9 +214,24 @@ impl Server {
         self.process.line().trim_end().to_owned()
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Its address and port.
     pub(crate) fn address(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// The bearer of a token, who acts in a tenant.
+    pub(crate) fn caller(&self, token: &str, tenant: &str) -> Caller {
+        Caller {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            token: token.to_owned(),
+            tenant: tenant.to_owned(),
+        }
     }
 
     /// A request by the bearer of a token that acts in a tenant.
@@ -223,9 +242,7 @@ impl Server {
         token: &str,
         tenant: &str,
     ) -> reqwest::RequestBuilder {
-        let url = format!("{}/api/v1{path}", self.url);
-        let request = self.client.request(method.parse().unwrap(), url);
-        request.bearer_auth(token).header("x-tenantid", tenant)
+        self.caller(token, tenant).request(method, path)
     }
 
     /// The body of what must be answered 200.
@@ -253,10 +270,34 @@ impl Server {
 
     /// The most memory that it has used so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let file = format!("/proc/{}/status", self.process.child.id());
+        let file = format!("/proc/{}/status", self.id());
         let text = std::fs::read_to_string(file).unwrap();
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Lets it open no more than this many files beside those that are open, whatever it has asked
+    /// for.
+    pub(crate) fn leave_room_for(&self, files: usize) {
+        let id = self.process.child.id();
+        let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+        let open: Vec<_> = open.map(|file| file.unwrap().file_name()).collect();
+        // The limit is one of the numbers that files have: it takes the lowest free ones.
+        let mut free = (0_u64..).filter(|number| !open.contains(&number.to_string().into()));
+        let current = free.nth(files);
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        let id = Pid::from_child(&self.process.child);
+        prlimit(Some(id), Resource::Nofile, Rlimit { current, maximum }).unwrap();
+    }
+
+    /// The processor's time that it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let text =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.process.child.id())).unwrap();
+        // The fields after the name, which may hold anything; in hundredths of a second.
+        let fields: Vec<_> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
     }
 
     /// Whether it takes requests.
@@ -267,7 +308,7 @@ impl Server {
 
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
-        let id = self.process.child.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
@@ -286,6 +327,25 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.process.child.kill().unwrap();
         assert_eq!(self.end().code, None);
+    }
+}
+
+/// Somebody who asks a server, also one that is gone.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+    /// The tenant that it acts in.
+    pub(crate) tenant: String,
+}
+
+impl Caller {
+    /// A request.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}/api/v1{path}", self.url);
+        let request = self.client.request(method.parse().unwrap(), url);
+        request.bearer_auth(&self.token).header("x-tenantid", &self.tenant)
     }
 }
 

@@ -108,6 +108,9 @@ fn members(keyed: Option<&Keyed>, json: Bytes) -> Result<Members, ApiError> {
     Ok(members)
 }
 
+/// Bytes that a body is given before any of it has come; it gets more as it comes.
+const AT_FIRST: usize = 64 << 10;
+
 /// Reads a body of at most this many bytes, and takes note of it if the request may be repeated. Any
 /// body can hold a secret: the bytes are wiped when the last who reads them is done.
 pub(super) async fn collect(
@@ -124,7 +127,8 @@ pub(super) async fn collect(
     }
     let patience = app.config.limits.body_timeout;
     let mut read = BodyBytes {
-        bytes: SecretBytes::with_capacity(announced.unwrap_or_default()),
+        // What is only announced takes no memory: to wipe it would have the system provide it.
+        bytes: SecretBytes::with_capacity(announced.unwrap_or_default().min(AT_FIRST)),
         room: app.bodies.none(),
     };
     let mut body = Limited::new(body, limit);

@@ -5,10 +5,13 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::MatchedPath;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use tenantry_domain::etag::{IfMatch, TagList};
 use tenantry_domain::idempotency::{IdempotencyKey, NotAKey, request_digest};
 use tenantry_domain::ledger::Hash;
+
+use crate::router::API;
 
 /// The header by which a `POST` says that it may be repeated.
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -40,7 +43,7 @@ impl Keyed {
             key: key(&parts.headers),
             route: format!("{} {}", parts.method, path.unwrap_or(parts.uri.path())),
             method: parts.method.clone(),
-            target: parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            target: target(&parts.uri).to_owned(),
             digest: OnceLock::new(),
         });
         parts.extensions.insert(Arc::clone(&keyed));
@@ -60,6 +63,13 @@ impl Keyed {
     fn digest_with(&self, body: &[u8]) -> Hash {
         request_digest(self.method.as_str(), &self.target, body)
     }
+}
+
+/// What the request is for, below the API's own path: so it has always been digested, and digests are
+/// kept.
+fn target(uri: &Uri) -> &str {
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    target.strip_prefix(API).unwrap_or(target)
 }
 
 fn key(headers: &HeaderMap) -> Result<IdempotencyKey, NotAKey> {

@@ -76,7 +76,7 @@ impl Connections {
     /// # Errors
     /// Gives it back if none of the others can be closed.
     pub(super) fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Result<(), TcpStream> {
-        if self.open.len() >= self.most && !self.make_room() {
+        if self.open.len() >= self.most && !self.make_room(1) {
             return Err(stream);
         }
         // An answer goes out at once rather than waiting for more to send.
@@ -140,14 +140,15 @@ impl Connections {
 
     /// Closes the connections that have been without a request for the longest, or, if every one
     /// has a request, those whose clients have taken nothing of their answers for the longest. A
-    /// few at once, so that it need not be done for each new one. `false`: all are being served.
-    pub(super) fn make_room(&mut self) -> bool {
+    /// few at once, and `least` if there are so many, so that it need not be done for each new one.
+    /// `false`: all are being served.
+    pub(super) fn make_room(&mut self, least: usize) -> bool {
         let mut expendable: Vec<_> = self
             .open
             .iter()
             .filter_map(|(id, connection)| Some((connection.activity.expendable()?, *id)))
             .collect();
-        let number = (self.most / 64).max(1).min(expendable.len());
+        let number = (self.open.len() / 64).max(least).min(expendable.len());
         if number < expendable.len() {
             expendable.select_nth_unstable_by_key(number, |(rank, _)| *rank);
         }
