@@ -1,21 +1,15 @@
-//! Where the database is, and the connections to it.
+//! The connections to a database.
 
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tenantry_domain::error::Error;
-use tokio_postgres::{Config, NoTls};
+use tenantry_domain::id::TenantId;
 
 use crate::error::{Fault, OpenError, Result};
+use crate::options::{Limits, Options};
 use crate::session::Session;
-
-/// Connections that change something at once, and as many that read.
-const CONNECTIONS: usize = 8;
-/// How long to wait for a new connection.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait for a connection that others use. Whoever asked has given up by then.
-const QUEUE: Duration = Duration::from_secs(30);
+use crate::turns::Turns;
 
 /// What is on disk before it is answered, unless the server waits for even more.
 const FLUSHED: &str = "SELECT set_config('synchronous_commit', 'on', false)
@@ -30,28 +24,23 @@ pub(crate) struct Database {
     readers: Pool,
     writers: Pool,
     counting: Pool,
+    turns: Turns,
+    pub(crate) limits: Limits,
 }
 
 impl Database {
-    /// Reads where the database is. Nothing is connected yet.
-    pub(crate) fn at(url: &str) -> std::result::Result<Self, OpenError> {
-        // What the library says of a URL names what it does not know, never the password.
-        let mut config =
-            Config::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
-        if config.get_application_name().is_none() {
-            config.application_name("tenantry");
-        }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(PATIENCE);
-        }
+    /// Nothing is connected yet.
+    pub(crate) fn at(options: &Options) -> std::result::Result<Self, OpenError> {
         let pool = |size, durability| {
-            pool(config.clone(), size, durability)
-                .map_err(|error| OpenError::Unusable(error.to_string()))
+            pool(options, size, durability).map_err(|error| OpenError::Unusable(error.to_string()))
         };
+        let limits = options.limits;
         Ok(Self {
-            readers: pool(CONNECTIONS, FLUSHED)?,
-            writers: pool(CONNECTIONS, FLUSHED)?,
+            readers: pool(limits.pool_size, FLUSHED)?,
+            writers: pool(limits.pool_size, FLUSHED)?,
             counting: pool(1, HANDED)?,
+            turns: Turns::default(),
+            limits,
         })
     }
 
@@ -75,6 +64,23 @@ impl Database {
         Ok(session)
     }
 
+    /// As [`Database::transaction`], to change a tenant: whoever else of this process changes it is
+    /// waited for first.
+    pub(crate) async fn change_of(&self, tenant: TenantId) -> Result<Session> {
+        let turn = self.turns.take(tenant, self.limits.queue_timeout).await;
+        let turn = turn.ok_or_else(|| queued("too many changes wait for the tenant"))?;
+        let mut session = self.transaction().await?;
+        session.keep(turn);
+        Ok(session)
+    }
+
+    /// As [`Database::transaction`], for what takes as long as it takes.
+    pub(crate) async fn patient(&self) -> Result<Session> {
+        let mut session = self.transaction().await?;
+        session.take_time();
+        Ok(session)
+    }
+
     /// The connection that counts calls. There is one.
     pub(crate) async fn counting(&self) -> Result<Session> {
         Ok(Session::of(get(&self.counting).await?))
@@ -82,34 +88,51 @@ impl Database {
 }
 
 fn pool(
-    config: Config,
+    options: &Options,
     size: usize,
     durability: &'static str,
 ) -> std::result::Result<Pool, deadpool_postgres::BuildError> {
+    let Options { config, tls, limits } = options.clone();
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(config, NoTls, manager_config);
+    let manager = Manager::from_config(config, tls, manager_config);
+    let set_up = format!("{}; {durability}", timeouts(&limits));
     let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { client.batch_execute(durability).await.map_err(HookError::Backend) })
+        let set_up = set_up.clone();
+        Box::pin(async move { client.batch_execute(&set_up).await.map_err(HookError::Backend) })
     });
     Pool::builder(manager)
         .max_size(size)
         .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(QUEUE))
-        .create_timeout(Some(PATIENCE))
+        .wait_timeout(Some(limits.queue_timeout))
+        .create_timeout(Some(limits.connect_timeout))
         .post_create(set_up)
         .build()
+}
+
+/// A transaction that does nothing is ended too: a process that is held up must not hold up the
+/// others.
+fn timeouts(limits: &Limits) -> String {
+    let milliseconds = |time: Duration| time.as_millis();
+    let (statement, queue) =
+        (milliseconds(limits.statement_timeout), milliseconds(limits.queue_timeout));
+    format!(
+        "SET statement_timeout = {statement}; SET lock_timeout = {queue}; \
+         SET idle_in_transaction_session_timeout = {statement}"
+    )
 }
 
 async fn get(pool: &Pool) -> Result<deadpool_postgres::Object> {
     use deadpool_postgres::{PoolError, TimeoutType};
 
     pool.get().await.map_err(|error| match error {
-        PoolError::Timeout(TimeoutType::Wait) => {
-            Fault::Error(Error::Unavailable("too many requests wait for the database".to_owned()))
-        }
+        PoolError::Timeout(TimeoutType::Wait) => queued("too many requests wait for the database"),
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-            error.into()
+            Fault::while_connecting(error)
         }
         other => Fault::Lost(format!("postgres: {other}")),
     })
+}
+
+fn queued(why: &str) -> Fault {
+    Fault::Error(Error::Unavailable(why.to_owned()))
 }

@@ -44,6 +44,7 @@ impl From<tokio_postgres::Error> for Fault {
         match kind(answer.code()) {
             Kind::Undone => Self::Undone(text),
             Kind::Passing => Self::Lost(text),
+            Kind::Late => Self::Error(Error::Unavailable(text)),
             Kind::Unexpected => Self::Error(Error::Internal(text)),
         }
     }
@@ -52,19 +53,26 @@ impl From<tokio_postgres::Error> for Fault {
 enum Kind {
     Undone,
     Passing,
+    Late,
     Unexpected,
 }
 
 fn kind(state: &SqlState) -> Kind {
-    // A serialization failure, a deadlock, a lock that was not to be had in time.
+    // A serialization failure, a deadlock.
     if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(state) {
         return Kind::Undone;
     }
+    // A statement, or a lock, that was waited for as long as was told.
+    if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED].contains(state) {
+        return Kind::Late;
+    }
     // These pass when the server is up again, has room again, or has found its new primary: lost
-    // connections, resources that are short, a shutdown, a server that only reads, a disk that fails.
+    // connections (one that did nothing for too long among them), resources that are short, a
+    // shutdown, a server that only reads, a disk that fails.
     let class = state.code().get(..2).unwrap_or_default();
     let passing = ["08", "53", "57", "58"].contains(&class)
-        || [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::LOCK_NOT_AVAILABLE].contains(state);
+        || [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT]
+            .contains(state);
     if passing { Kind::Passing } else { Kind::Unexpected }
 }
 
@@ -81,6 +89,14 @@ fn chain(error: &tokio_postgres::Error) -> String {
 }
 
 impl Fault {
+    /// What there is no connection for yet. Whatever is no answer of the server can pass.
+    pub(crate) fn while_connecting(error: tokio_postgres::Error) -> Self {
+        if error.as_db_error().is_some() {
+            return error.into();
+        }
+        Self::Lost(format!("postgres: {}", chain(&error)))
+    }
+
     /// What the use cases are told.
     pub(crate) fn into_error(self) -> Error {
         match self {
@@ -161,10 +177,12 @@ mod tests {
         let is = |code: &str| match kind(&SqlState::from_code(code)) {
             Kind::Undone => "undone",
             Kind::Passing => "passing",
+            Kind::Late => "late",
             Kind::Unexpected => "unexpected",
         };
         assert_eq!(["40001", "40P01"].map(is), ["undone"; 2]);
-        assert_eq!(["08006", "53300", "57P01", "58030", "25006", "55P03"].map(is), ["passing"; 6]);
+        assert_eq!(["08006", "53300", "57P01", "58030", "25006", "25P03"].map(is), ["passing"; 6]);
+        assert_eq!(["55P03", "57014"].map(is), ["late"; 2]);
         assert_eq!(["23505", "42P01", "22003", "0A000"].map(is), ["unexpected"; 4]);
     }
 }

@@ -67,7 +67,7 @@ impl PostgresStore {
     }
 
     async fn settle_one(&self, tenant: TenantId, limit: usize) -> Result<Settlement> {
-        let session = self.database.transaction().await?;
+        let session = self.database.change_of(tenant).await?;
         let mut books = Books::open(session, &self.context, tenant, None).await?;
         let settled = books.settle(limit).await?;
         // Another one can have been quicker.

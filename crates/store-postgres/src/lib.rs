@@ -15,6 +15,7 @@ use tenantry_domain::tenant::{NewTenant, Tenant};
 use tenantry_domain::usage::CallCount;
 use tenantry_store::posting::SETTLE_AT_ONCE;
 use tenantry_store::repeats::require_new;
+use tokio::time::Instant;
 
 use crate::books::{Books, Context, Trace};
 use crate::connect::Database;
@@ -83,6 +84,7 @@ mod marks;
 mod meter;
 mod migrate;
 mod oauth_clients;
+mod options;
 mod purge;
 mod recounts;
 mod session;
@@ -90,16 +92,19 @@ mod sql;
 mod standing;
 mod statistician;
 mod tenants;
+mod tls;
+mod turns;
 mod usage;
 mod users;
 
 pub use crate::error::OpenError;
+pub use crate::options::{Limits, Options};
 
 /// How often a change is tried that was undone, or whose connection was lost, and nothing of it is
 /// there.
 const ATTEMPTS: u32 = 5;
-/// How often, and how soon again, it is looked for whether a change is there.
-const LOOKS: u32 = 100;
+/// How long, and how soon again, it is looked for whether a change is there.
+const LOOK: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A store in a database.
@@ -124,11 +129,11 @@ impl PostgresStore {
     /// # Errors
     /// See [`OpenError`].
     pub async fn serve(
-        url: &str,
+        options: &Options,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, OpenError> {
-        let (store, _) = Self::migrate(url, clock, entropy).await?;
+        let (store, _) = Self::migrate(options, clock, entropy).await?;
         Ok(store)
     }
 
@@ -137,11 +142,11 @@ impl PostgresStore {
     /// # Errors
     /// See [`OpenError`].
     pub async fn migrate(
-        url: &str,
+        options: &Options,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<(Self, Vec<String>), OpenError> {
-        let store = Self::at(url, clock, entropy)?;
+        let store = Self::at(options, clock, entropy)?;
         let applied = migrate::migrate(&store.database, &store.context).await?;
         Ok((store, applied))
     }
@@ -151,29 +156,29 @@ impl PostgresStore {
     /// # Errors
     /// See [`OpenError`].
     pub async fn attach(
-        url: &str,
+        options: &Options,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, OpenError> {
-        let store = Self::at(url, clock, entropy)?;
+        let store = Self::at(options, clock, entropy)?;
         migrate::require_newest(&store.database).await?;
         Ok(store)
     }
 
     fn at(
-        url: &str,
+        options: &Options,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, OpenError> {
         let context = Context::new(clock, entropy);
-        Ok(Self { database: Database::at(url)?, meter: Meter::default(), context })
+        Ok(Self { database: Database::at(options)?, meter: Meter::default(), context })
     }
 
     /// Opens the books of a tenant for a change by the bearer of `access`, caught up with the clock:
     /// the bearer may make it, and has not made it before.
     async fn open(&self, access: &TenantAccess) -> Result<Books> {
         loop {
-            let session = self.database.transaction().await?;
+            let session = self.database.change_of(access.tenant()).await?;
             let mut books =
                 Books::open(session, &self.context, access.tenant(), Some(access)).await?;
             if books.settle(SETTLE_AT_ONCE).await?.instants == SETTLE_AT_ONCE {
@@ -285,13 +290,12 @@ impl PostgresStore {
 
     /// Whether a transaction has left its trace.
     async fn is_there(&self, trace: Trace) -> Result<bool> {
-        let mut looked = 0;
+        let since = Instant::now();
         loop {
-            looked += 1;
             let look = async { trace.is_there(self.database.transaction().await?).await };
             match look.await {
                 Ok(found) => return Ok(found),
-                Err(Fault::Undone(_) | Fault::Lost(_)) if looked < LOOKS => {
+                Err(Fault::Undone(_) | Fault::Lost(_)) if since.elapsed() < LOOK => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 // It may be there, so it is not tried again.
@@ -311,19 +315,29 @@ impl PostgresStore {
     }
 }
 
-/// How often something was tried.
-#[derive(Debug, Default)]
-struct Attempts(u32);
+/// How often something was tried, and since when.
+#[derive(Debug)]
+struct Attempts {
+    made: u32,
+    since: Instant,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { made: 0, since: Instant::now() }
+    }
+}
 
 impl Attempts {
     /// Whether what came of an attempt is the end of it. Waits a little if it is not.
     async fn judge<T>(&mut self, result: Result<T>) -> ControlFlow<std::result::Result<T, Error>> {
-        self.0 += 1;
+        self.made += 1;
+        let again = self.made < ATTEMPTS && self.since.elapsed() < LOOK;
         match result {
             Ok(value) => ControlFlow::Break(Ok(value)),
-            Err(fault @ (Fault::Undone(_) | Fault::Lost(_))) if self.0 < ATTEMPTS => {
-                tracing::debug!(?fault, attempts = self.0, "a transaction is tried again");
-                tokio::time::sleep(LOOK_AGAIN * self.0).await;
+            Err(fault @ (Fault::Undone(_) | Fault::Lost(_))) if again => {
+                tracing::debug!(?fault, attempts = self.made, "a transaction is tried again");
+                tokio::time::sleep(LOOK_AGAIN * self.made).await;
                 ControlFlow::Continue(())
             }
             Err(fault) => ControlFlow::Break(Err(fault.into_error())),

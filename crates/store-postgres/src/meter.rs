@@ -13,6 +13,7 @@ use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::CallCount;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::books::Context;
@@ -22,7 +23,7 @@ use crate::locks::Lock;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, params};
 use crate::usage::FIRST_METERED;
-use crate::{LOOK_AGAIN, LOOKS};
+use crate::{LOOK, LOOK_AGAIN};
 
 /// Processes that count at once, at most.
 const SLOTS: i64 = 1_024;
@@ -92,14 +93,13 @@ impl Meter {
         }
         let batch = Batch::of(calls);
         let mut state = self.state.lock().await;
-        let mut looked = 0;
+        let since = Instant::now();
         // What the rows are to hold: known once the first attempt has read what they held.
         let mut numbers = None;
         loop {
-            looked += 1;
             match state.flush(database, context, &batch, &mut numbers).await {
                 Ok(()) => return Ok(()),
-                Err(Fault::Undone(_) | Fault::Lost(_)) if looked < LOOKS => {
+                Err(Fault::Undone(_) | Fault::Lost(_)) if since.elapsed() < LOOK => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 Err(fault) => {

@@ -78,7 +78,7 @@ async fn next(
     context: &Context,
 ) -> std::result::Result<Option<String>, OpenError> {
     let opening = Fault::while_opening;
-    let mut session = database.transaction().await.map_err(opening)?;
+    let mut session = database.patient().await.map_err(opening)?;
     require_utf8(&mut session).await?;
     Lock::Migration.take_here(&mut session);
     session.flush().await.map_err(opening)?;

@@ -39,6 +39,7 @@ impl Recounts for PostgresStore {
     async fn recount(&self, tenant: TenantId) -> tenantry_domain::error::Result<Option<Recount>> {
         reading(async {
             let mut session = self.database.snapshot().await?;
+            session.take_time();
             recount(&mut session, tenant).await
         })
         .await

@@ -5,15 +5,18 @@ use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::future::{MaybeDone, maybe_done};
 use tenantry_domain::error::Error;
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::error::Result;
 use crate::sql::Value;
+use crate::turns::Turn;
 
 /// A statement and its parameters.
 #[derive(Debug, Clone)]
@@ -41,18 +44,43 @@ pub(crate) struct Session {
     waiting: Vec<Command>,
     /// Whether a transaction is open, or about to be.
     open: bool,
+    /// Whether something was sent whose answer has not come yet.
+    busy: bool,
+    /// Given up together with the connection.
+    turn: Option<Turn>,
 }
+
+/// How long what was left half done may take to end; then its connection is closed.
+const END: Duration = Duration::from_secs(5);
 
 impl Session {
     /// For single statements, each a transaction of its own.
     pub(crate) fn of(connection: Object) -> Self {
-        Self { connection: Some(connection), waiting: Vec::new(), open: false }
+        Self {
+            connection: Some(connection),
+            waiting: Vec::new(),
+            open: false,
+            busy: false,
+            turn: None,
+        }
     }
 
     /// Begins a transaction. It is undone unless it is committed.
     pub(crate) fn begin(&mut self, how: &'static str) {
         self.write(how, Vec::new());
         self.open = true;
+    }
+
+    /// Holds a turn until the end.
+    pub(crate) fn keep(&mut self, turn: Turn) {
+        self.turn = Some(turn);
+    }
+
+    /// Lets the statements of this transaction, and their waiting for others, take as long as they do.
+    pub(crate) fn take_time(&mut self) {
+        self.write("SET LOCAL statement_timeout = 0", Vec::new());
+        self.write("SET LOCAL lock_timeout = 0", Vec::new());
+        self.write("SET LOCAL idle_in_transaction_session_timeout = 0", Vec::new());
     }
 
     /// Writes, at the latest before the next answer that is waited for.
@@ -145,11 +173,19 @@ impl Session {
 
     /// Sends statements in their order without waiting in between; answers how many rows each
     /// changed, and the rows that it led to.
-    async fn send(&self, commands: Vec<Command>) -> Result<Vec<(u64, Vec<Row>)>> {
+    async fn send(&mut self, commands: Vec<Command>) -> Result<Vec<(u64, Vec<Row>)>> {
+        // Still so if whoever waits for the answers gives up.
+        self.busy = true;
+        let answers = self.ask_all(&commands).await;
+        self.busy = false;
+        answers
+    }
+
+    async fn ask_all(&self, commands: &[Command]) -> Result<Vec<(u64, Vec<Row>)>> {
         let connection = self.connection()?;
         // Before anything is sent: preparing one would let the others overtake it.
         let mut prepared = Vec::with_capacity(commands.len());
-        for command in &commands {
+        for command in commands {
             prepared.push(connection.prepare_cached(&command.sql).await?);
         }
         let sending = commands.iter().zip(&prepared).map(|(it, statement)| async move {
@@ -166,15 +202,18 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if !self.open {
-            return;
-        }
+        let ending = match (self.open, self.busy) {
+            (true, _) => "ROLLBACK",
+            (false, true) => "",
+            (false, false) => return,
+        };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return drop(Object::take(connection));
         };
         runtime.spawn(async move {
-            // A connection whose transaction cannot be ended is closed, which ends it.
-            if connection.batch_execute("ROLLBACK").await.is_err() {
+            // A connection that cannot be brought to an end so is closed, which ends it.
+            let end = timeout(END, connection.batch_execute(ending)).await;
+            if !matches!(end, Ok(Ok(()))) {
                 drop(Object::take(connection));
             }
         });

@@ -34,8 +34,8 @@ impl Usage for PostgresStore {
         events: Vec<UsageEvent>,
     ) -> tenantry_domain::error::Result<Vec<UsageOutcome>> {
         let attempt = || async {
-            let session = self.database.transaction().await?;
             let tenant = access.tenant();
+            let session = self.database.change_of(tenant).await?;
             let mut books = Books::open(session, &self.context, tenant, Some(access)).await?;
             books.confirm(access)?;
             let now = self.context.clock.now();

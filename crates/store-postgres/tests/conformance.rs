@@ -18,7 +18,7 @@ impl Factory for Postgres {
         let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::default());
         let store = PostgresStore::serve(
-            &database.url(),
+            &databases::options(&database),
             Arc::clone(&clock) as _,
             Arc::clone(&entropy) as _,
         )

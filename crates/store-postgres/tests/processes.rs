@@ -16,7 +16,8 @@ use tenantry_testkit_postgres::Database;
 async fn process(database: &Database, seed: u64) -> Fixture {
     let clock = Arc::new(ManualClock::default());
     let entropy = Arc::new(SeededEntropy::new(seed));
-    let store = PostgresStore::serve(&database.url(), clock.clone(), entropy.clone()).await;
+    let store =
+        PostgresStore::serve(&databases::options(database), clock.clone(), entropy.clone()).await;
     Fixture::new(Arc::new(store.unwrap()), clock, entropy, ())
 }
 

@@ -5,12 +5,17 @@
 use std::sync::{Arc, LazyLock};
 
 use tenantry_store::conformance::{ManualClock, SeededEntropy};
-use tenantry_store_postgres::PostgresStore;
+use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tenantry_testkit_postgres::{Cluster, Database};
 use tokio::sync::OnceCell;
 
 /// The cluster of this process.
 pub(crate) static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
+/// How a database is reached.
+pub(crate) fn options(database: &Database) -> Options {
+    Options::new(&database.url(), None, Limits::default()).unwrap()
+}
 
 static TEMPLATE: OnceCell<Database> = OnceCell::const_new();
 
@@ -19,8 +24,9 @@ pub(crate) async fn migrated() -> Database {
     let template = TEMPLATE.get_or_init(async || {
         let database = CLUSTER.database();
         let (clock, entropy) = (ManualClock::default(), SeededEntropy::new(1));
-        let url = database.url();
-        drop(PostgresStore::serve(&url, Arc::new(clock), Arc::new(entropy)).await.unwrap());
+        let options = options(&database);
+        let store = PostgresStore::serve(&options, Arc::new(clock), Arc::new(entropy));
+        drop(store.await.unwrap());
         // A template can be copied while nobody is connected to it.
         let others = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
