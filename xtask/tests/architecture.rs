@@ -32,6 +32,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "tenantry-security",
             "tenantry-service",
             "tenantry-store",
+            "tenantry-store-postgres",
             "tenantry-store-sqlite",
             "tenantry-web",
         ],

@@ -5,6 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
+use tokio::time::Instant;
 
 use crate::error::{Fault, OpenError, Result};
 use crate::options::{Limits, Options};
@@ -25,7 +26,7 @@ pub(crate) struct Database {
     writers: Pool,
     counting: Pool,
     turns: Turns,
-    pub(crate) limits: Limits,
+    limits: Limits,
 }
 
 impl Database {
@@ -42,6 +43,11 @@ impl Database {
             turns: Turns::default(),
             limits,
         })
+    }
+
+    /// Until when to try what is begun now.
+    pub(crate) fn patience(&self) -> Instant {
+        Instant::now() + self.limits.queue_timeout
     }
 
     /// For single statements that read.

@@ -39,7 +39,7 @@ macro_rules! change {
     };
     ($store:expr, $access:expr, $start:expr, |$books:ident, $state:ident| $part:expr) => {{
         let (store, access) = ($store, $access);
-        let mut attempts = $crate::Attempts::default();
+        let mut attempts = $crate::Attempts::at(&store.database);
         let mut state = $start;
         loop {
             let attempt = async {
@@ -54,7 +54,7 @@ macro_rules! change {
                 std::ops::ControlFlow::Break(Err(error)) => break Err(error),
                 std::ops::ControlFlow::Break(Ok($crate::Outcome::Again(next))) => {
                     state = next;
-                    attempts = $crate::Attempts::default();
+                    attempts = $crate::Attempts::at(&store.database);
                 }
                 std::ops::ControlFlow::Break(Ok($crate::Outcome::Done(value))) => {
                     if let Some(call) = access.call() {
@@ -103,8 +103,7 @@ pub use crate::options::{Limits, Options};
 /// How often a change is tried that was undone, or whose connection was lost, and nothing of it is
 /// there.
 const ATTEMPTS: u32 = 5;
-/// How long, and how soon again, it is looked for whether a change is there.
-const LOOK: Duration = Duration::from_secs(5);
+/// How soon it is tried again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A store in a database.
@@ -260,7 +259,7 @@ impl PostgresStore {
         &self,
         attempt: impl Fn() -> F,
     ) -> std::result::Result<T, Error> {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::at(&self.database);
         loop {
             if let ControlFlow::Break(result) = attempts.judge(attempt().await).await {
                 return result;
@@ -290,12 +289,12 @@ impl PostgresStore {
 
     /// Whether a transaction has left its trace.
     async fn is_there(&self, trace: Trace) -> Result<bool> {
-        let since = Instant::now();
+        let until = self.database.patience();
         loop {
             let look = async { trace.is_there(self.database.transaction().await?).await };
             match look.await {
                 Ok(found) => return Ok(found),
-                Err(Fault::Undone(_) | Fault::Lost(_)) if since.elapsed() < LOOK => {
+                Err(Fault::Undone(_) | Fault::Lost(_)) if Instant::now() < until => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 // It may be there, so it is not tried again.
@@ -315,24 +314,22 @@ impl PostgresStore {
     }
 }
 
-/// How often something was tried, and since when.
+/// How often something was tried, and until when it may be tried again.
 #[derive(Debug)]
 struct Attempts {
     made: u32,
-    since: Instant,
-}
-
-impl Default for Attempts {
-    fn default() -> Self {
-        Self { made: 0, since: Instant::now() }
-    }
+    until: Instant,
 }
 
 impl Attempts {
+    fn at(database: &Database) -> Self {
+        Self { made: 0, until: database.patience() }
+    }
+
     /// Whether what came of an attempt is the end of it. Waits a little if it is not.
     async fn judge<T>(&mut self, result: Result<T>) -> ControlFlow<std::result::Result<T, Error>> {
         self.made += 1;
-        let again = self.made < ATTEMPTS && self.since.elapsed() < LOOK;
+        let again = self.made < ATTEMPTS && Instant::now() < self.until;
         match result {
             Ok(value) => ControlFlow::Break(Ok(value)),
             Err(fault @ (Fault::Undone(_) | Fault::Lost(_))) if again => {

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::LOOK_AGAIN;
 use crate::books::Context;
 use crate::connect::Database;
 use crate::error::{Fault, Result};
@@ -23,7 +24,6 @@ use crate::locks::Lock;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, params};
 use crate::usage::FIRST_METERED;
-use crate::{LOOK, LOOK_AGAIN};
 
 /// Processes that count at once, at most.
 const SLOTS: i64 = 1_024;
@@ -93,13 +93,13 @@ impl Meter {
         }
         let batch = Batch::of(calls);
         let mut state = self.state.lock().await;
-        let since = Instant::now();
+        let until = database.patience();
         // What the rows are to hold: known once the first attempt has read what they held.
         let mut numbers = None;
         loop {
             match state.flush(database, context, &batch, &mut numbers).await {
                 Ok(()) => return Ok(()),
-                Err(Fault::Undone(_) | Fault::Lost(_)) if since.elapsed() < LOOK => {
+                Err(Fault::Undone(_) | Fault::Lost(_)) if Instant::now() < until => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 Err(fault) => {

@@ -22,7 +22,8 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// How long a statement may take, and how long a transaction may do nothing.
     pub statement_timeout: Duration,
-    /// How long to wait for a connection, and for whoever has the same tenant.
+    /// How long to wait for a connection, for whoever has the same tenant, or for a database that is
+    /// gone.
     pub queue_timeout: Duration,
 }
 
@@ -73,6 +74,11 @@ const KNOWN: [&str; 13] = [
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl Options {
+    /// How much is taken, and waited for.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Reads a URL as PostgreSQL's own programs do: `postgres://user:password@host:port/database`,
     /// with options after a `?`. `password` is for a URL that has none.
     ///

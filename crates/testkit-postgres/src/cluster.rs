@@ -1,27 +1,25 @@
 //! The server and its databases.
 
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-use std::{fs, thread};
 
 use crate::programs;
+use crate::tls::{self, Tls};
 
 /// The one user of the cluster, who may do everything.
 const USER: &str = "tenantry";
 
-/// Runs the server until its standard input ends, and leaves nothing behind. That input is a pipe
-/// from the tests' process, so it ends with that process, also if it is killed.
+/// Waits until its standard input ends, stops the server, and leaves nothing behind. That input is a
+/// pipe from the tests' process, so it ends with that process, also if it is killed.
 const SUPERVISOR: &str = r#"
-    "$1/postgres" -D "$2/data" >"$2/log" 2>&1 </dev/null &
-    server=$!
     read -r _
-    kill -QUIT "$server"
-    wait "$server"
+    "$1/pg_ctl" -D "$2/data" -m immediate -w stop >/dev/null 2>&1
     rm -rf "$2"
 "#;
 
@@ -42,6 +40,8 @@ pub struct Cluster {
     programs: PathBuf,
     directory: PathBuf,
     user: Option<(u32, u32)>,
+    /// Where it answers beside its socket, if it speaks TLS.
+    tls: Option<Tls>,
     databases: AtomicU32,
     /// One at a time: a template can be copied by one only.
     copying: Mutex<()>,
@@ -62,6 +62,17 @@ impl Cluster {
     /// Its databases sort text as people would, by ICU, unless they are told otherwise: so that a
     /// test notices where they should have been told.
     pub fn start() -> Self {
+        Self::make(false)
+    }
+
+    /// As [`Cluster::start`], also on a port of 127.0.0.1 where it speaks TLS as `localhost`, asks for
+    /// the password [`PASSWORD`], and admits nobody who does not encrypt to the database user
+    /// [`ENCRYPTED`].
+    pub fn start_with_tls() -> Self {
+        Self::make(true)
+    }
+
+    fn make(with_tls: bool) -> Self {
         let programs = programs::directory();
         // Below /tmp, since the path of a socket must be short.
         let directory = tempfile::Builder::new().prefix("tenantry-pg-").tempdir_in("/tmp").unwrap();
@@ -78,8 +89,6 @@ impl Cluster {
             .arg(&data)
             .args(["-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"])
             .args(["--locale-provider=icu", "--icu-locale=en-US"]));
-        let settings = format!("{SETTINGS}\nunix_socket_directories = '{}'\n", directory.display());
-        fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
         let mut supervisor = as_user(Path::new("/bin/sh"), user)
             .arg("-c")
             .arg(SUPERVISOR)
@@ -91,17 +100,58 @@ impl Cluster {
             .spawn()
             .unwrap();
         let alive = supervisor.stdin.take().unwrap();
-        let cluster = Self {
+        let mut cluster = Self {
             programs,
             directory,
             user,
+            tls: None,
             databases: AtomicU32::new(0),
             copying: Mutex::default(),
             _supervisor: supervisor,
             _alive: alive,
         };
-        cluster.wait_until_ready();
+        // Somebody else can have taken the port meanwhile.
+        let started = (0..10).any(|_| {
+            cluster.tls = with_tls.then(|| Tls::prepare(&cluster.directory, user));
+            cluster.configure();
+            cluster.control("start").output().unwrap().status.success()
+        });
+        let log = fs::read_to_string(cluster.directory.join("log")).unwrap_or_default();
+        assert!(started, "PostgreSQL did not start: {log}");
+        if with_tls {
+            run(&mut cluster.sql("postgres", &tls::users()));
+        }
         cluster
+    }
+
+    fn port(&self) -> u16 {
+        self.tls.as_ref().map_or(5432, |tls| tls.port)
+    }
+
+    fn configure(&self) {
+        let tls = self.tls.as_ref().map(|tls| tls.settings(&self.directory)).unwrap_or_default();
+        let directory = self.directory.display();
+        let settings = format!("{SETTINGS}\nunix_socket_directories = '{directory}'\n{tls}");
+        fs::write(self.directory.join("data/postgresql.auto.conf"), settings).unwrap();
+    }
+
+    /// Stops the server, as an administrator in a hurry would: connections are cut.
+    pub fn stop(&self) {
+        run(self.control("stop").args(["-m", "fast"]));
+    }
+
+    /// Starts it again.
+    pub fn start_again(&self) {
+        run(&mut self.control("start"));
+    }
+
+    fn control(&self, what: &str) -> Command {
+        let mut control = as_user(&self.programs.join("pg_ctl"), self.user);
+        control.arg("-D").arg(self.directory.join("data"));
+        control.arg("-l").arg(self.directory.join("log")).args(["-w", what]);
+        // The server inherits what it writes to, and would keep a pipe open.
+        control.stdout(Stdio::null()).stderr(Stdio::null());
+        control
     }
 
     /// An empty database.
@@ -119,30 +169,22 @@ impl Cluster {
         // Whoever panicked while copying has left nothing half done.
         let _turn = self.copying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
-        run(&mut self.psql("postgres", &sql));
+        run(&mut self.sql("postgres", &sql));
         Database { cluster: self, name }
     }
 
-    fn psql(&self, database: &str, sql: &str) -> Command {
-        let mut psql = as_user(&self.programs.join("psql"), self.user);
-        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-h"])
-            .arg(&self.directory)
-            .args(["-A", "-t", "-c", sql]);
+    fn sql(&self, database: &str, sql: &str) -> Command {
+        let mut psql = self.psql(database);
+        psql.args(["-c", sql]);
         psql
     }
 
-    fn wait_until_ready(&self) {
-        let mut last = None;
-        for _ in 0..600 {
-            let output = self.psql("postgres", "SELECT 1").output().unwrap();
-            if output.status.success() {
-                return;
-            }
-            last = Some(output);
-            thread::sleep(Duration::from_millis(50));
-        }
-        let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-        panic!("PostgreSQL did not start: {last:?}\n{log}");
+    fn psql(&self, database: &str) -> Command {
+        let mut psql = as_user(&self.programs.join("psql"), self.user);
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-h"])
+            .arg(&self.directory)
+            .args(["-p", &self.port().to_string(), "-A", "-t"]);
+        psql
     }
 }
 
@@ -150,13 +192,52 @@ impl Database {
     /// Where it is, as a connection string.
     pub fn url(&self) -> String {
         let Self { cluster, name } = self;
-        format!("postgresql:///{name}?host={}&user={USER}", cluster.directory.display())
+        let (directory, port) = (cluster.directory.display(), cluster.port());
+        format!("postgresql:///{name}?host={directory}&port={port}&user={USER}")
+    }
+
+    /// Where it is for a user, by TCP, with these options.
+    pub fn tcp_url(&self, user: &str, options: &str) -> String {
+        let port = self.cluster.port();
+        format!("postgres://{user}@localhost:{port}/{}?{options}", self.name)
+    }
+
+    /// The certificate of whoever signed the server's, as a file.
+    pub fn root_certificate(&self) -> PathBuf {
+        self.cluster.directory.join(tls::ROOT)
     }
 
     /// Runs SQL on it, behind the back of whoever uses it. Answers what `psql` prints.
     pub fn run(&self, sql: &str) -> String {
-        let output = run(&mut self.cluster.psql(&self.name, sql));
+        let output = run(&mut self.cluster.sql(&self.name, sql));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+/// A transaction of somebody else that does not come to an end until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    psql: Child,
+}
+
+impl Database {
+    /// Begins a transaction, runs SQL in it, and leaves it open.
+    pub fn hold(&self, sql: &str) -> Held {
+        let mut psql = self.cluster.psql(&self.name);
+        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let script = format!("BEGIN;\n{sql};\n\\echo held\n");
+        psql.stdin.as_mut().unwrap().write_all(script.as_bytes()).unwrap();
+        let lines = BufReader::new(psql.stdout.as_mut().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line == "held"), "{sql}");
+        Held { psql }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It ends with its input, and its transaction with it.
+        drop(self.psql.stdin.take());
+        let _ = self.psql.wait();
     }
 }
 
@@ -164,7 +245,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         // If this fails, it goes with the cluster.
-        let _ = self.cluster.psql("postgres", &sql).output();
+        let _ = self.cluster.sql("postgres", &sql).output();
     }
 }
 

@@ -13,5 +13,7 @@
 
 mod cluster;
 mod programs;
+mod tls;
 
-pub use cluster::{Cluster, Database};
+pub use cluster::{Cluster, Database, Held};
+pub use tls::{ENCRYPTED, PASSWORD, PLAIN, other_root};

@@ -10,7 +10,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// Users that a server may run as if the tests run as root, which PostgreSQL refuses.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// The directory that has `initdb`, `postgres` and `psql`: one of `PATH`, or the newest of Debian's.
+/// The directory that has `initdb`, `pg_ctl`, `postgres` and `psql`: one of `PATH`, or the newest of Debian's.
 pub(crate) fn directory() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut candidates: Vec<PathBuf> = env::split_paths(&path).collect();
@@ -25,11 +25,12 @@ pub(crate) fn directory() -> PathBuf {
         .collect();
     debian.sort_unstable();
     candidates.extend(debian.into_iter().rev().map(|(_, directory)| directory));
-    let has_all =
-        |it: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|name| it.join(name).is_file());
+    let has_all = |it: &PathBuf| {
+        ["initdb", "pg_ctl", "postgres", "psql"].iter().all(|name| it.join(name).is_file())
+    };
     candidates.into_iter().find(has_all).unwrap_or_else(|| {
         panic!(
-            "these tests need the programs of PostgreSQL 15 or newer (initdb, postgres, psql) on \
+            "these tests need the programs of PostgreSQL 15 or newer (initdb, pg_ctl, postgres, psql) on \
              PATH or below {DEBIAN}: install Debian's package `postgresql`, or set PATH"
         )
     })
