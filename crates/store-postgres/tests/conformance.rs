@@ -26,6 +26,10 @@ impl Factory for Postgres {
         .unwrap();
         Fixture::new(Arc::new(store), clock, entropy, database)
     }
+
+    fn sequences(&self) -> u32 {
+        24
+    }
 }
 
 tenantry_store::conformance_suite!(Postgres);
