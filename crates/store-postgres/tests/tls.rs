@@ -72,9 +72,8 @@ async fn a_server_is_believed_for_its_name_and_by_its_root_alone() {
     let by_address = verified(&database, &root.display().to_string());
     let by_address = by_address.replace("@localhost", "@127.0.0.1");
     refused(&by_address, PASSWORD, "not valid for name").await;
-    open(&by_address.replace("verify-full", "require").split("&sslroot").next().unwrap(), PASSWORD)
-        .await
-        .unwrap();
+    let unverified = database.tcp_url(ENCRYPTED, "sslmode=require");
+    open(&unverified.replace("@localhost", "@127.0.0.1"), PASSWORD).await.unwrap();
 }
 
 #[tokio::test]

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
 
 use crate::programs;
 use crate::tls::{self, Tls};
@@ -43,6 +46,7 @@ pub struct Cluster {
     /// Where it answers beside its socket, if it speaks TLS.
     tls: Option<Tls>,
     databases: AtomicU32,
+    template: OnceCell<Database>,
     /// One at a time: a template can be copied by one only.
     copying: Mutex<()>,
     _supervisor: Child,
@@ -106,6 +110,7 @@ impl Cluster {
             user,
             tls: None,
             databases: AtomicU32::new(0),
+            template: OnceCell::new(),
             copying: Mutex::default(),
             _supervisor: supervisor,
             _alive: alive,
@@ -159,6 +164,22 @@ impl Cluster {
         self.create("template1")
     }
 
+    /// A copy of a database that was prepared once for all.
+    pub async fn prepared(&'static self, prepare: impl AsyncFnOnce(&Database)) -> Database {
+        let template = self.template.get_or_init(async || {
+            let database = self.database();
+            prepare(&database).await;
+            // It can be copied while nobody is connected to it.
+            let others = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            while database.run(others) != "0" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            database
+        });
+        self.copy_of(template.await)
+    }
+
     /// A database that is like this one, to which nobody may be connected.
     pub fn copy_of(&'static self, template: &Database) -> Database {
         self.create(&template.name)
@@ -205,6 +226,13 @@ impl Database {
     /// The certificate of whoever signed the server's, as a file.
     pub fn root_certificate(&self) -> PathBuf {
         self.cluster.directory.join(tls::ROOT)
+    }
+
+    /// The directory with the files of its tables, where everything is that was written so far.
+    pub fn directory(&self) -> PathBuf {
+        self.run("CHECKPOINT");
+        let number = self.run("SELECT oid FROM pg_database WHERE datname = current_database()");
+        self.cluster.directory.join("data/base").join(number)
     }
 
     /// Runs SQL on it, behind the back of whoever uses it. Answers what `psql` prints.
