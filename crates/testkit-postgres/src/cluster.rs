@@ -69,9 +69,9 @@ impl Cluster {
         Self::make(false)
     }
 
-    /// As [`Cluster::start`], also on a port of 127.0.0.1 where it speaks TLS as `localhost`, asks for
-    /// the password [`PASSWORD`], and admits nobody who does not encrypt to the database user
-    /// [`ENCRYPTED`].
+    /// As [`Cluster::start`], also on a port of 127.0.0.1, where it is `localhost` and asks for
+    /// [`PASSWORD`](tls::PASSWORD): [`ENCRYPTED`](tls::ENCRYPTED) is admitted by TLS alone, and
+    /// [`PLAIN`](tls::PLAIN) without it alone.
     pub fn start_with_tls() -> Self {
         Self::make(true)
     }
