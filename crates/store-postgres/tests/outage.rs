@@ -5,6 +5,7 @@
 
 mod databases;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +18,16 @@ use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tenantry_testkit_postgres::{Cluster, Database, Held};
 use tokio::task::JoinSet;
 
-/// A process that has few connections and little patience.
-async fn process(database: &Database) -> Fixture {
+/// How long a process waits that has little patience, and one that has much.
+const SOON: Duration = Duration::from_millis(300);
+const EVER: Duration = Duration::from_mins(2);
+
+/// A process that has few connections.
+async fn process(database: &Database, queue_timeout: Duration) -> Fixture {
     let clock = Arc::new(ManualClock::default());
     let entropy = Arc::new(SeededEntropy::default());
     let limits =
-        Limits { pool_size: 2, queue_timeout: Duration::from_millis(300), ..Limits::default() };
+        Limits { pool_size: 2, queue_timeout, statement_timeout: EVER, ..Limits::default() };
     let options = Options::new(&database.url(), None, limits).unwrap();
     let store = PostgresStore::serve(&options, clock.clone(), entropy.clone()).await;
     Fixture::new(Arc::new(store.unwrap()), clock, entropy, ())
@@ -46,7 +51,7 @@ async fn it_goes_on_when_the_database_is_back() {
     // One of its own, since the others' would be gone too.
     let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start()));
     let database = cluster.database();
-    let process = process(&database).await;
+    let process = process(&database, SOON).await;
     let tenant = process.tenant("Acme").await;
     for round in 0..2 {
         create(&process, tenant, &format!("before-{round}@example.com")).await.unwrap();
@@ -78,34 +83,35 @@ fn stuck(database: &Database, tenants: &[TenantId]) -> Held {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_many_wait_for_leaves_connections_to_the_others() {
     let database = databases::migrated().await;
-    let process = process(&database).await;
+    let process = process(&database, EVER).await;
     let (hot, other) = (process.tenant("Hot").await, process.tenant("Other").await);
     let held = stuck(&database, &[hot]);
     let mut waiting = JoinSet::new();
     for number in 0..20 {
         waiting.spawn(create(&process, hot, &format!("user-{number}@example.com")));
     }
-    // One connection of two waits for the lock; every change of another tenant has the other.
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-    while database.run(waits) != "1" {
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while database.run(waits) == "0" {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // One connection of two waits for the lock; every change of another tenant has the other.
     for number in 0..5 {
         create(&process, other, &format!("user-{number}@example.com")).await.unwrap();
     }
-    for result in waiting.join_all().await {
-        passes(&result);
-    }
     assert_eq!(process.statistics(hot).await.counts.users(), 0);
     drop(held);
-    create(&process, hot, "afterwards@example.com").await.unwrap();
+    for result in waiting.join_all().await {
+        result.unwrap();
+    }
+    assert_eq!(process.statistics(hot).await.counts.users(), 20);
     assert_exact(&process).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_finds_no_connection_waits_a_while_and_is_told() {
     let database = databases::migrated().await;
-    let process = process(&database).await;
+    let process = process(&database, SOON).await;
     let mut tenants = Vec::new();
     for number in 0..3 {
         tenants.push(process.tenant(&format!("Tenant {number}")).await);
@@ -128,19 +134,43 @@ async fn whoever_finds_no_connection_waits_a_while_and_is_told() {
     assert_exact(&process).await;
 }
 
-/// Whoever does not wait for the answer to a read leaves a connection that answers somebody else's.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_that_was_given_up_holds_nobody_up() {
-    let database = databases::migrated().await;
-    let process = process(&database).await;
-    let tenant = process.tenant("Acme").await;
-    let held = database.hold("LOCK TABLE ledger_heads IN ACCESS EXCLUSIVE MODE");
-    let probe = probe(tenant);
-    for _ in 0..4 {
-        let read = process.store.statistics(&probe, tenant);
-        assert!(tokio::time::timeout(Duration::from_millis(50), read).await.is_err());
+/// Servers' processes that are stopped, until this is dropped: as if their machine had gone without a
+/// word.
+struct Stopped(Vec<String>);
+
+impl Stopped {
+    fn all_of(database: &Database) -> Self {
+        let ids = "SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let stopped = Self(database.run(ids).lines().map(str::to_owned).collect());
+        stopped.signal("-STOP");
+        stopped
     }
-    drop(held);
-    assert_eq!(process.statistics(tenant).await.counts.users(), 0);
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").arg(signal).args(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
+/// Whoever gives up leaves no connection to the next one on which an answer is still to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_an_answer_is_nobody_else_s() {
+    let database = databases::migrated().await;
+    let process = process(&database, EVER).await;
+    let tenant = process.tenant("Acme").await;
+    process.statistics(tenant).await;
+    let stopped = Stopped::all_of(&database);
+    let probe = probe(tenant);
+    let read = process.store.statistics(&probe, tenant);
+    assert!(tokio::time::timeout(SOON, read).await.is_err());
+    let next = tokio::time::timeout(EVER, process.statistics(tenant)).await.unwrap();
+    assert_eq!(next.counts.users(), 0);
+    drop(stopped);
     assert_exact(&process).await;
 }
