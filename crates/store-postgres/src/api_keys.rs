@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyField, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey,
-    Rotation, SecretHash,
+    ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
+    SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
@@ -15,12 +15,13 @@ use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
+use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
 use crate::books::Books;
 use crate::error::{Fault, Result};
-use crate::list::List;
+use crate::pages::page_of;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, ScopeLine, json, json_text, params};
 use crate::standing::Standing;
@@ -92,20 +93,9 @@ impl ApiKeys for PostgresStore {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
-            let at = standing.at.into();
-            let mut list = List::of_tenant("api_keys", "key_id", columns!(), tenant);
-            match filter.status {
-                None => {}
-                Some(ApiKeyStatus::Revoked) => list.and("revoked_at IS NOT NULL", []),
-                Some(ApiKeyStatus::Expired) => {
-                    list.and("revoked_at IS NULL AND expires_at <= ?", [at]);
-                }
-                Some(ApiKeyStatus::Active) => {
-                    list.and("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", [at]);
-                }
-            }
+            let list = list::api_keys(columns!(), tenant, filter, standing.at);
             let total = Some(filter.counted(&standing.counts));
-            list.page(session, page, column, total, read).await
+            page_of(session, page, list, total, read).await
         })
         .await
     }
@@ -195,15 +185,6 @@ impl ApiKeys for PostgresStore {
             }))
         })
         .await
-    }
-}
-
-/// The column of what API keys are sorted by.
-const fn column(field: ApiKeyField) -> &'static str {
-    match field {
-        ApiKeyField::CreatedAt => "created_at",
-        ApiKeyField::Name => "name_key",
-        ApiKeyField::ExpiresAt => "expires_at",
     }
 }
 

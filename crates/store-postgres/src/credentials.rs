@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::counts::Change;
 use tenantry_domain::credential::{
-    AuthType, Credential, CredentialField, CredentialFilter, CredentialPatch, CredentialStatus,
-    IntegrationId, NewCredential, Sealed,
+    AuthType, Credential, CredentialFilter, CredentialPatch, IntegrationId, NewCredential, Sealed,
 };
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{CredentialId, TenantId};
@@ -13,13 +12,14 @@ use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
+use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tenantry_store::{Credentials, Opening};
 use tokio_postgres::Row;
 
 use crate::books::Books;
 use crate::error::{Fault, Result};
-use crate::list::List;
+use crate::pages::page_of;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, Value, Word, json, json_text, params};
 use crate::standing::Standing;
@@ -91,20 +91,9 @@ impl Credentials for PostgresStore {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
-            let at = standing.at.into();
-            let mut list = List::of_tenant("credentials", "credential_id", columns!(), tenant);
-            match filter.status {
-                None => {}
-                Some(CredentialStatus::Expired) => list.and("expires_at <= ?", [at]),
-                Some(CredentialStatus::Active) => {
-                    list.and("(expires_at IS NULL OR expires_at > ?)", [at]);
-                }
-            }
-            if let Some(integration) = &filter.integration_id {
-                list.and("integration_id = ?", [integration.as_str().into()]);
-            }
+            let list = list::credentials(columns!(), tenant, filter, standing.at);
             let total = filter.counted(&standing.counts);
-            list.page(session, page, column, total, read).await
+            page_of(session, page, list, total, read).await
         })
         .await
     }
@@ -184,16 +173,6 @@ impl Credentials for PostgresStore {
             post(books, access, Action::CredentialRevealed, &credential, Change::None, details)?;
             Ok(credential)
         })
-    }
-}
-
-/// The column of what credentials are sorted by.
-const fn column(field: CredentialField) -> &'static str {
-    match field {
-        CredentialField::CreatedAt => "created_at",
-        CredentialField::UpdatedAt => "updated_at",
-        CredentialField::CredentialName => "credential_name_key",
-        CredentialField::ExpiresAt => "expires_at",
     }
 }
 

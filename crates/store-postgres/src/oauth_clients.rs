@@ -8,19 +8,20 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{OauthClientId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
-    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientField,
-    OauthClientFilter, OauthClientPatch,
+    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
+    OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
 use tenantry_store::OauthClients;
+use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
 use crate::books::Books;
 use crate::error::{Fault, Result};
-use crate::list::List;
+use crate::pages::page_of;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, ScopeLine, Value, Word, json, json_text, params};
 use crate::standing::Standing;
@@ -85,16 +86,13 @@ impl OauthClients for PostgresStore {
         page: &PageRequest<OauthClient>,
     ) -> tenantry_domain::error::Result<Page<OauthClient>> {
         let (tenant, clock) = (access.tenant(), self.context.clock.now());
-        let mut list = List::of_tenant("oauth_clients", "oauth_client_id", columns!(), tenant);
-        if let Some(status) = filter.status {
-            list.and("status = ?", [status.as_str().into()]);
-        }
+        let list = list::oauth_clients(columns!(), tenant, filter);
         reading(async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
             let total = Some(filter.counted(&standing.counts));
-            list.page(session, page, column, total, read).await
+            page_of(session, page, list, total, read).await
         })
         .await
     }
@@ -170,14 +168,6 @@ impl OauthClients for PostgresStore {
             post(books, access, Action::OauthClientDeleted, &client, change, json(&client)?)?;
             Ok(client)
         })
-    }
-}
-
-/// The column of what OAuth clients are sorted by.
-const fn column(field: OauthClientField) -> &'static str {
-    match field {
-        OauthClientField::CreatedAt => "created_at",
-        OauthClientField::Name => "name_key",
     }
 }
 

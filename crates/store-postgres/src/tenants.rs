@@ -9,18 +9,18 @@ use tenantry_domain::ledger::{Action, ActorKind};
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::tenant::{
-    Governance, NewTenant, Subscription, TAKEN, Tenant, TenantField, TenantFilter, TenantPatch,
-    TenantStatus,
+    Governance, NewTenant, Subscription, TAKEN, Tenant, TenantFilter, TenantPatch, TenantStatus,
 };
 use tenantry_domain::text::Name;
 use tenantry_domain::usage::Bytes;
 use tenantry_store::Tenants;
+use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
 use crate::books::{Books, Context};
 use crate::error::Result;
-use crate::list::List;
+use crate::pages::{DIALECT, page_of};
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, Value, Word, json, json_text, params};
 use crate::{PostgresStore, reading};
@@ -56,17 +56,10 @@ impl Tenants for PostgresStore {
         filter: &TenantFilter,
         page: &PageRequest<Tenant>,
     ) -> tenantry_domain::error::Result<Page<Tenant>> {
-        let mut list = List::of_all("tenants", "tenant_id", columns!());
-        match filter.status {
-            Some(status) => list.and("status = ?", [status.as_str().into()]),
-            None => list.and("status <> 'deleted'", []),
-        }
-        if let Some(q) = &filter.q {
-            list.and_contains(["name_key", "display_name_key"], q);
-        }
+        let list = list::tenants(columns!(), filter, DIALECT);
         reading(async {
             let mut session = self.database.snapshot().await?;
-            list.page(&mut session, page, column, None, read).await
+            page_of(&mut session, page, list, None, read).await
         })
         .await
     }
@@ -124,15 +117,6 @@ impl Tenants for PostgresStore {
             );
             Ok(tenant)
         })
-    }
-}
-
-/// The column of what tenants are sorted by.
-const fn column(field: TenantField) -> &'static str {
-    match field {
-        TenantField::CreatedAt => "created_at",
-        TenantField::UpdatedAt => "updated_at",
-        TenantField::Name => "name_key",
     }
 }
 

@@ -10,17 +10,18 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    Collision, Erased, ExternalId, Identity, NewUser, PasswordHash, User, UserField, UserFilter,
-    UserPatch, UserRole, UserRoles, UserStatus, UserStatusFilter, Warned, Warning,
+    Collision, Erased, ExternalId, Identity, NewUser, PasswordHash, User, UserFilter, UserPatch,
+    UserRoles, UserStatus, Warned, Warning,
 };
 use tenantry_store::Users;
+use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
 use crate::books::Books;
 use crate::erasure::Erasure;
 use crate::error::Result;
-use crate::list::List;
+use crate::pages::{DIALECT, page_of};
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Value, Word, json, params};
 use crate::standing::Standing;
@@ -87,26 +88,13 @@ impl Users for PostgresStore {
         page: &PageRequest<User>,
     ) -> tenantry_domain::error::Result<Page<User>> {
         let tenant = access.tenant();
-        let mut list = List::of_tenant("users", "user_id", columns!(), tenant);
-        match filter.status {
-            None => {}
-            Some(UserStatusFilter::Is(status)) => list.and("status = ?", [status.as_str().into()]),
-            Some(UserStatusFilter::Inactive) => list.and("status <> 'active'", []),
-        }
-        match filter.role {
-            None => {}
-            Some(UserRole::TenantAdmin) => list.and("tenant_admin", []),
-            Some(UserRole::Member) => list.and("member", []),
-        }
-        if let Some(q) = &filter.q {
-            list.and_contains(["email_key", "name_key"], q);
-        }
+        let list = list::users(columns!(), tenant, filter, DIALECT);
         let clock = self.context.clock.now();
         reading(async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
-            list.page(session, page, column, filter.counted(&standing.counts), read).await
+            page_of(session, page, list, filter.counted(&standing.counts), read).await
         })
         .await
     }
@@ -183,16 +171,6 @@ impl Users for PostgresStore {
         id: UserId,
     ) -> tenantry_domain::error::Result<Warned<Erased>> {
         change!(self, access, Erasure::of(id), |books, erasure| erasure.go_on(books, access).await)
-    }
-}
-
-/// The column of what users are sorted by.
-const fn column(field: UserField) -> &'static str {
-    match field {
-        UserField::CreatedAt => "created_at",
-        UserField::UpdatedAt => "updated_at",
-        UserField::Name => "name_key",
-        UserField::Email => "email_key",
     }
 }
 

@@ -52,6 +52,7 @@ use tenantry_domain::user::{
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod list;
 pub mod posting;
 mod purge;
 pub mod repeats;
