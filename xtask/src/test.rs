@@ -5,12 +5,45 @@ use anyhow::Result;
 use crate::step::{self, command};
 use crate::{fuzz, packages};
 
+/// The tests of the API that run on PostgreSQL too: all that ask the store for something, but those
+/// that look at the files that an erased person was in.
+const ON_POSTGRES: &[&str] = &[
+    "administration",
+    "api_keys",
+    "authorization",
+    "bad_input",
+    "clock",
+    "concurrency",
+    "concurrency_control",
+    "credentials",
+    "headline",
+    "hostile",
+    "idempotency",
+    "import",
+    "lists",
+    "model",
+    "oauth_clients",
+];
+
 pub(crate) fn run() -> Result<()> {
     // A test runs the README's commands as they are printed there.
     packages::need("curl", "curl")?;
     // A test opens the page that the API is browsed on.
     packages::need("chromium", "chromium")?;
     packages::need("chromedriver", "chromium-driver")?;
+    // Tests make databases of their own.
+    packages::need_that("PostgreSQL", "postgresql", has_postgres)?;
     step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))?;
+    let api = ["test", "--package", "tenantry-web", "--locked"];
+    let api = api.into_iter().chain(ON_POSTGRES.iter().flat_map(|test| ["--test", test]));
+    let api: Vec<_> = api.collect();
+    step::run(command("cargo", &api).env("TENANTRY_TEST_STORE", "postgres"))?;
     fuzz::run()
+}
+
+/// Whether its server is on `PATH`, or where Debian puts what users do not call themselves.
+fn has_postgres() -> bool {
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut debian = debian.map(|version| version.path().join("bin/initdb"));
+    step::succeeds("initdb", &["--version"]) || debian.any(|program| program.is_file())
 }

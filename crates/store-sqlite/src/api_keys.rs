@@ -5,8 +5,8 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 use serde::Serialize;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyField, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey,
-    Rotation, SecretHash,
+    ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
+    SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
@@ -17,11 +17,13 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::stats::effective_now;
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
+use tenantry_store::list;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{self, Books, Deed};
+use crate::books::{self, Books};
 use crate::error::Result;
-use crate::list::List;
+use crate::pages::page_of;
 use crate::sql::{
     self, At, Id, Json, Value, blob, instant, json, json_text, scopes, tenant_id, text,
 };
@@ -92,19 +94,8 @@ impl ApiKeys for SqliteStore {
         let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, at) = books::counts(connection, tenant, clock)?;
-            let at = Value::Integer(at.as_millis());
-            let mut list = List::of_tenant("api_keys", "key_id", columns!(), tenant);
-            match filter.status {
-                None => {}
-                Some(ApiKeyStatus::Revoked) => list.and("revoked_at IS NOT NULL", []),
-                Some(ApiKeyStatus::Expired) => {
-                    list.and("revoked_at IS NULL AND expires_at <= ?", [at]);
-                }
-                Some(ApiKeyStatus::Active) => {
-                    list.and("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", [at]);
-                }
-            }
-            list.page(connection, &page, column, Some(filter.counted(&counts)), read)
+            let list = list::api_keys(columns!(), tenant, filter, at);
+            page_of(connection, &page, list, Some(filter.counted(&counts)), read)
         })
         .await
     }
@@ -176,15 +167,6 @@ impl ApiKeys for SqliteStore {
     ) -> tenantry_domain::error::Result<Option<PresentedKey>> {
         let clock = self.context.clock.now();
         self.read(|connection| presented(connection, tenant, secret_hash, clock))
-    }
-}
-
-/// The column of what API keys are sorted by.
-const fn column(field: ApiKeyField) -> &'static str {
-    match field {
-        ApiKeyField::CreatedAt => "created_at",
-        ApiKeyField::Name => "name_key",
-        ApiKeyField::ExpiresAt => "expires_at",
     }
 }
 

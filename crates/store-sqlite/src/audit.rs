@@ -8,10 +8,11 @@ use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{EntryId, TenantId};
 use tenantry_domain::ledger::{Action, ActorKind, Clear, Entry, Erasable, Hash};
+use tenantry_store::posting::Deed;
 use tenantry_store::{AuditLog, Entries, EntryFilter, Note};
 
 use crate::SqliteStore;
-use crate::books::{Deed, head};
+use crate::books::head;
 use crate::error::Result;
 use crate::sql::{
     self, At, Fixed, Id, Number, Value, Word, blob, count_columns, number, tenant_id, text,

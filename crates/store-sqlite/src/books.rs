@@ -6,12 +6,13 @@ use std::sync::Arc;
 use rusqlite::{Connection, params, params_from_iter};
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::{Clock, MonotonicClock, Timestamp};
-use tenantry_domain::counts::{Change, Counts, ExpiringKind, Expiry};
+use tenantry_domain::counts::{Change, Counts, Expiry};
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
-use tenantry_domain::ledger::{Action, ActorInfo, ActorKind, Entry, Erasable, Event, Hash, Head};
+use tenantry_domain::ledger::{Entry, Erasable, Event, Hash, Head};
 use tenantry_domain::stats::effective_now;
+use tenantry_store::posting::{Deed, Due, Settlement, kind_from, kind_name};
 
 use crate::error::Result;
 use crate::projection::Projection;
@@ -19,9 +20,6 @@ use crate::sql::{
     self, At, Fixed, Number, Value, blob, count_columns, instant, number, tenant_id, text,
 };
 use crate::usage;
-
-/// Instants of expiry that are settled at once, so that no change holds the writer for long.
-pub(crate) const SETTLE_AT_ONCE: usize = 200;
 
 /// What a store is made with.
 #[derive(Clone)]
@@ -56,21 +54,6 @@ impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Context")
     }
-}
-
-/// What is posted: an action and how it moves the counts.
-pub(crate) struct Deed {
-    pub(crate) action: Action,
-    pub(crate) change: Change,
-    pub(crate) resource_id: String,
-    pub(crate) details: serde_json::Value,
-}
-
-/// How much was settled.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Settlement {
-    pub(crate) instants: usize,
-    pub(crate) entries: u64,
 }
 
 /// A tenant's books, open for a change.
@@ -139,25 +122,13 @@ impl<'a> Books<'a> {
                 Ok((row.get::<_, At>(0)?.0, row.get::<_, String>(1)?, row.get::<_, Number>(2)?.0))
             },
         )?;
-        for (due_at, kind, rows) in &due {
-            let kind = kind_from(kind)?;
-            self.append(Event {
-                tenant: self.tenant,
-                at: (*due_at).max(self.head.at),
-                action: kind.into(),
-                change: Change::Expired { kind, rows: *rows },
-                actor_kind: ActorKind::System,
-                actor_id: "clock".to_owned(),
-                actor_info: ActorInfo::default(),
-                own: false,
-                resource_id: String::new(),
-                rows: *rows,
-                details: serde_json::json!({"expiresAt": due_at}),
-            })?;
+        for (at, kind, rows) in &due {
+            let due = Due { at: *at, kind: kind_from(kind)?, rows: *rows };
+            self.append(due.event(self.tenant, &self.head))?;
             sql::execute(
                 self.connection,
                 "DELETE FROM expiries WHERE tenant_id = ?1 AND due_at = ?2 AND kind = ?3",
-                params![tenant_id(self.tenant), At(*due_at), kind_name(kind)],
+                params![tenant_id(self.tenant), At(*at), kind],
             )?;
         }
         Ok(Settlement { instants: instants.len(), entries: due.len() as u64 })
@@ -167,20 +138,7 @@ impl<'a> Books<'a> {
     pub(crate) fn post(&mut self, access: &TenantAccess, deed: Deed) -> Result<Entry> {
         let (lost, gained) = deed.change.schedule(self.at);
         self.reschedule(lost, gained)?;
-        let (actor, rows) = (access.actor(), deed.change.rows());
-        self.append(Event {
-            tenant: self.tenant,
-            at: self.at,
-            action: deed.action,
-            change: deed.change,
-            actor_kind: actor.kind,
-            actor_id: actor.id.clone(),
-            actor_info: actor.info.clone(),
-            own: access.is_own(),
-            resource_id: deed.resource_id,
-            rows,
-            details: deed.details,
-        })
+        self.append(deed.by(access, self.at))
     }
 
     /// Writes the head, after everything is posted.
@@ -358,18 +316,6 @@ fn due(connection: &Connection, tenant: TenantId, at: Timestamp) -> Result<Vec<C
     rows.into_iter()
         .map(|(kind, rows)| Ok(Change::Expired { kind: kind_from(&kind)?, rows }))
         .collect()
-}
-
-/// The kind's name in the schedule.
-pub(crate) fn kind_name(kind: ExpiringKind) -> &'static str {
-    Action::from(kind).resource().as_str()
-}
-
-fn kind_from(name: &str) -> Result<ExpiringKind> {
-    [ExpiringKind::Credential, ExpiringKind::ApiKey]
-        .into_iter()
-        .find(|kind| kind_name(*kind) == name)
-        .ok_or_else(|| Error::internal(format!("unknown kind of expiry: {name}")).into())
 }
 
 #[cfg(test)]

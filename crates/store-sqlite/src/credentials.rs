@@ -5,8 +5,7 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::counts::Change;
 use tenantry_domain::credential::{
-    AuthType, Credential, CredentialField, CredentialFilter, CredentialPatch, CredentialStatus,
-    IntegrationId, NewCredential, Sealed,
+    AuthType, Credential, CredentialFilter, CredentialPatch, IntegrationId, NewCredential, Sealed,
 };
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{CredentialId, TenantId};
@@ -14,12 +13,14 @@ use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
+use tenantry_store::list;
+use tenantry_store::posting::Deed;
 use tenantry_store::{Credentials, Opening};
 
 use crate::SqliteStore;
-use crate::books::{self, Books, Deed};
+use crate::books::{self, Books};
 use crate::error::Result;
-use crate::list::List;
+use crate::pages::page_of;
 use crate::sql::{
     self, At, Id, Json, Value, Word, blob, instant, json, json_text, tenant_id, text,
 };
@@ -87,19 +88,8 @@ impl Credentials for SqliteStore {
         let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, at) = books::counts(connection, tenant, clock)?;
-            let at = Value::Integer(at.as_millis());
-            let mut list = List::of_tenant("credentials", "credential_id", columns!(), tenant);
-            match filter.status {
-                None => {}
-                Some(CredentialStatus::Expired) => list.and("expires_at <= ?", [at]),
-                Some(CredentialStatus::Active) => {
-                    list.and("(expires_at IS NULL OR expires_at > ?)", [at]);
-                }
-            }
-            if let Some(integration) = &filter.integration_id {
-                list.and("integration_id = ?", [text(Some(integration.as_str()))]);
-            }
-            list.page(connection, &page, column, filter.counted(&counts), read)
+            let list = list::credentials(columns!(), tenant, &filter, at);
+            page_of(connection, &page, list, filter.counted(&counts), read)
         })
         .await
     }
@@ -192,16 +182,6 @@ impl Credentials for SqliteStore {
             Ok(credential)
         })
         .await
-    }
-}
-
-/// The column of what credentials are sorted by.
-const fn column(field: CredentialField) -> &'static str {
-    match field {
-        CredentialField::CreatedAt => "created_at",
-        CredentialField::UpdatedAt => "updated_at",
-        CredentialField::CredentialName => "credential_name_key",
-        CredentialField::ExpiresAt => "expires_at",
     }
 }
 

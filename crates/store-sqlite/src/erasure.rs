@@ -7,8 +7,9 @@ use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::user::{Erased, User, UserRoles, Warned};
+use tenantry_store::posting::Deed;
 
-use crate::books::{Books, Deed};
+use crate::books::Books;
 use crate::error::Result;
 use crate::marks;
 use crate::sql::{self, Number, tenant_id};

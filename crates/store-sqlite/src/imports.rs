@@ -7,8 +7,9 @@ use tenantry_domain::error::Conflict;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::Action;
 use tenantry_domain::user::{Collision, Identity, NewUser, User};
+use tenantry_store::posting::Deed;
 
-use crate::books::{Books, Deed};
+use crate::books::Books;
 use crate::error::Result;
 use crate::sql::{self, tenant_id};
 use crate::users::{self, Existing};

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
-use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::idempotency::{Idempotency, Mark, RETENTION_MS};
 use tenantry_domain::ledger::Hash;
 use tenantry_store::Marks;
+use tenantry_store::repeats::{self, KeptMark};
 
 use crate::SqliteStore;
 use crate::books::Context;
@@ -80,16 +80,12 @@ fn require_new(connection: &Connection, mark: &Mark, now: Timestamp) -> Result<(
         "SELECT request, answer FROM idempotency_marks
          WHERE tenant_id = ?1 AND mark_id = ?2 AND expires_at > ?3",
         params![tenant_id(mark.tenant), mark.id.0, At(now)],
-        |row| Ok((Hash(row.get::<_, Fixed<32>>(0)?.0), Sealed(row.get(1)?))),
+        |row| {
+            let request = Hash(row.get::<_, Fixed<32>>(0)?.0);
+            Ok(KeptMark { request, answer: Sealed(row.get(1)?) })
+        },
     )?;
-    match found {
-        None => Ok(()),
-        Some((request, Sealed(answer))) if request == mark.request && answer.is_empty() => {
-            Err(Error::NotFound(Missing::User).into())
-        }
-        Some((request, answer)) if request == mark.request => Err(Error::Repeated(answer).into()),
-        Some(_) => Err(Error::IdempotencyKeyReused.into()),
-    }
+    Ok(repeats::require_new(mark, found)?)
 }
 
 /// Keeps a mark, in place of one that has had its time.

@@ -9,18 +9,20 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{OauthClientId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
-    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientField,
-    OauthClientFilter, OauthClientPatch,
+    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
+    OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
 use tenantry_store::OauthClients;
+use tenantry_store::list;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{self, Books, Deed};
+use crate::books::{self, Books};
 use crate::error::Result;
-use crate::list::List;
+use crate::pages::page_of;
 use crate::sql::{self, At, Id, Json, Value, Word, blob, json, json_text, scopes, tenant_id, text};
 use crate::tenants::require;
 
@@ -84,11 +86,8 @@ impl OauthClients for SqliteStore {
         let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, _) = books::counts(connection, tenant, clock)?;
-            let mut list = List::of_tenant("oauth_clients", "oauth_client_id", columns!(), tenant);
-            if let Some(status) = filter.status {
-                list.and("status = ?", [text(Some(status.as_str()))]);
-            }
-            list.page(connection, &page, column, Some(filter.counted(&counts)), read)
+            let list = list::oauth_clients(columns!(), tenant, filter);
+            page_of(connection, &page, list, Some(filter.counted(&counts)), read)
         })
         .await
     }
@@ -170,14 +169,6 @@ impl OauthClients for SqliteStore {
             Ok(client)
         })
         .await
-    }
-}
-
-/// The column of what OAuth clients are sorted by.
-const fn column(field: OauthClientField) -> &'static str {
-    match field {
-        OauthClientField::CreatedAt => "created_at",
-        OauthClientField::Name => "name_key",
     }
 }
 

@@ -10,18 +10,19 @@ use tenantry_domain::ledger::{Action, ActorKind};
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::tenant::{
-    Governance, NewTenant, Subscription, TAKEN, Tenant, TenantField, TenantFilter, TenantPatch,
-    TenantStatus,
+    Governance, NewTenant, Subscription, TAKEN, Tenant, TenantFilter, TenantPatch, TenantStatus,
 };
 use tenantry_domain::text::Name;
 use tenantry_domain::usage::Bytes;
 use tenantry_store::Tenants;
+use tenantry_store::list;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{Books, Context, Deed};
+use crate::books::{Books, Context};
 use crate::error::Result;
-use crate::list::List;
 use crate::marks::once;
+use crate::pages::{DIALECT, page_of};
 use crate::purge;
 use crate::sql::{
     self, At, Id, Json, Number, Value, Word, blob, instant, json, json_text, number, tenant_id,
@@ -72,15 +73,8 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Page<Tenant>> {
         let (filter, page) = (filter.clone(), page.clone());
         self.read_long(move |connection| {
-            let mut list = List::of_all("tenants", "tenant_id", columns!());
-            match filter.status {
-                Some(status) => list.and("status = ?", [Value::Text(status.as_str().to_owned())]),
-                None => list.and("status <> 'deleted'", []),
-            }
-            if let Some(q) = &filter.q {
-                list.and_contains(["name_key", "display_name_key"], q);
-            }
-            list.page(connection, &page, column, None, read)
+            let list = list::tenants(columns!(), &filter, DIALECT);
+            page_of(connection, &page, list, None, read)
         })
         .await
     }
@@ -146,15 +140,6 @@ impl Tenants for SqliteStore {
             Ok(tenant)
         })
         .await
-    }
-}
-
-/// The column of what tenants are sorted by.
-const fn column(field: TenantField) -> &'static str {
-    match field {
-        TenantField::CreatedAt => "created_at",
-        TenantField::UpdatedAt => "updated_at",
-        TenantField::Name => "name_key",
     }
 }
 

@@ -11,17 +11,19 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    Collision, Erased, ExternalId, Identity, NewUser, PasswordHash, User, UserField, UserFilter,
-    UserPatch, UserRole, UserRoles, UserStatus, UserStatusFilter, Warned, Warning,
+    Collision, Erased, ExternalId, Identity, NewUser, PasswordHash, User, UserFilter, UserPatch,
+    UserRoles, UserStatus, Warned, Warning,
 };
 use tenantry_store::Users;
+use tenantry_store::list;
+use tenantry_store::posting::Deed;
 
 use crate::SqliteStore;
-use crate::books::{Books, Deed, counts};
+use crate::books::{Books, counts};
 use crate::erasure::Erasure;
 use crate::error::Result;
 use crate::imports;
-use crate::list::List;
+use crate::pages::{DIALECT, page_of};
 use crate::sql::{self, At, Id, Value, Word, blob, json, tenant_id, text};
 use crate::tenants::require;
 
@@ -74,23 +76,8 @@ impl Users for SqliteStore {
         let clock = self.context.clock.now();
         self.read_long(move |connection| {
             let (counts, _) = counts(connection, tenant, clock)?;
-            let mut list = List::of_tenant("users", "user_id", columns!(), tenant);
-            match filter.status {
-                None => {}
-                Some(UserStatusFilter::Is(status)) => {
-                    list.and("status = ?", [Value::Text(status.as_str().to_owned())]);
-                }
-                Some(UserStatusFilter::Inactive) => list.and("status <> 'active'", []),
-            }
-            match filter.role {
-                None => {}
-                Some(UserRole::TenantAdmin) => list.and("tenant_admin = 1", []),
-                Some(UserRole::Member) => list.and("member = 1", []),
-            }
-            if let Some(q) = &filter.q {
-                list.and_contains(["email_key", "name_key"], q);
-            }
-            list.page(connection, &page, column, filter.counted(&counts), read)
+            let list = list::users(columns!(), tenant, &filter, DIALECT);
+            page_of(connection, &page, list, filter.counted(&counts), read)
         })
         .await
     }
@@ -167,16 +154,6 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<Erased>> {
         let mut erasure = Erasure::of(id);
         self.change_in_parts(access, move |books, access| erasure.go_on(books, access)).await
-    }
-}
-
-/// The column of what users are sorted by.
-const fn column(field: UserField) -> &'static str {
-    match field {
-        UserField::CreatedAt => "created_at",
-        UserField::UpdatedAt => "updated_at",
-        UserField::Name => "name_key",
-        UserField::Email => "email_key",
     }
 }
 

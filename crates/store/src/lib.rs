@@ -52,7 +52,10 @@ use tenantry_domain::user::{
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod list;
+pub mod posting;
 mod purge;
+pub mod repeats;
 pub mod verify;
 
 pub use crate::purge::{Purge, Purged};

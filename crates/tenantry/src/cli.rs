@@ -8,6 +8,7 @@ use tenantry_domain::access::Role;
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::text::{Email, Name};
 
+use crate::database::GivenDatabase;
 use crate::limits::GivenLimits;
 
 /// Exact, real-time statistics for multi-tenant platforms.
@@ -26,7 +27,7 @@ pub(crate) struct Common {
     /// TOML file with settings, named like the flags
     #[arg(long, global = true, env = "TENANTRY_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Directory of the database and the master key [default: tenantry-data; demo: tenantry-demo]
+    /// Directory of the SQLite database and the master key [default: tenantry-data; demo: tenantry-demo]
     #[arg(long, global = true, env = "TENANTRY_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// The `iss` of the built-in realm's tokens [default: tenantry]
@@ -39,6 +40,8 @@ pub(crate) struct Common {
     /// How to log [default: text on a terminal, else json]
     #[arg(long, global = true, env = "TENANTRY_LOG_FORMAT", value_enum)]
     pub(crate) log_format: Option<LogFormat>,
+    #[command(flatten)]
+    pub(crate) database: GivenDatabase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]

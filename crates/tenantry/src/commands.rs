@@ -34,7 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             Command::Token(flags) => token::run(&settings, &flags).await,
             Command::Stats { tenant, json } => stats::run(&settings, tenant, json).await,
             Command::Verify { tenant } => return verify::run(&settings, tenant).await,
-            Command::Migrate => migrate::run(&settings),
+            Command::Migrate => migrate::run(&settings).await,
             Command::Openapi => print(&tenantry_web::openapi_json()),
             Command::Admin(AdminCommand::Create { email, name, tenant, password_stdin }) => {
                 admin::create(&settings, tenant, email, name, password_stdin).await

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tenantry_security::secret::SecretText;
+use tenantry_store_postgres::Options;
 use tenantry_web::WebConfig;
 
 use crate::cli::{Common, LogFormat, ServerFlags};
+use crate::database::GivenDatabase;
+use crate::installation::Place;
 use crate::limits::GivenLimits;
 
 /// The settings that a file may hold.
@@ -23,12 +26,15 @@ struct File {
     listen: Option<SocketAddr>,
     metrics_public: bool,
     limits: GivenLimits,
+    database: GivenDatabase,
 }
 
 /// The settings in force.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Where the database and the master key are; `None`: the command's default.
+    /// The PostgreSQL database, if the data is there.
+    pub(crate) database: Option<Options>,
+    /// Where the data is else, and the master key; `None`: the command's default.
     data_dir: Option<PathBuf>,
     /// The `iss` of the built-in realm's tokens.
     pub(crate) issuer: String,
@@ -62,6 +68,7 @@ impl Settings {
             }
         };
         Ok(Self {
+            database: common.database.over(file.database)?,
             data_dir: common.data_dir.or(file.data_dir),
             issuer: common.issuer.or(file.issuer).unwrap_or_else(|| "tenantry".to_owned()),
             log: common.log.or(file.log),
@@ -74,11 +81,14 @@ impl Settings {
     }
 
     /// Where the data is.
-    pub(crate) fn data_dir(&self) -> &Path {
-        self.data_dir_or(DATA_DIR)
+    pub(crate) fn place(&self) -> Place<'_> {
+        match &self.database {
+            Some(database) => Place::Database(database),
+            None => Place::Directory(self.data_dir_or(DATA_DIR)),
+        }
     }
 
-    /// Where the data is, for a command with a default of its own.
+    /// The data directory, for a command with a default of its own.
     pub(crate) fn data_dir_or<'a>(&'a self, default: &'a str) -> &'a Path {
         self.data_dir.as_deref().unwrap_or(Path::new(default))
     }
@@ -125,12 +135,19 @@ mod tests {
 
     #[test]
     fn the_server_listens_on_port_8080_of_this_machine_alone_unless_told() {
-        let untold =
-            Common { config: None, data_dir: None, issuer: None, log: None, log_format: None };
+        let untold = Common {
+            config: None,
+            data_dir: None,
+            issuer: None,
+            log: None,
+            log_format: None,
+            database: GivenDatabase::default(),
+        };
         let flags =
             ServerFlags { listen: None, metrics_public: false, limits: GivenLimits::default() };
         let settings = Settings::read(untold).unwrap();
         assert_eq!(settings.listen(&flags).to_string(), "127.0.0.1:8080");
-        assert_eq!(settings.data_dir(), Path::new("tenantry-data"));
+        let place = settings.place();
+        assert!(matches!(place, Place::Directory(it) if it == Path::new("tenantry-data")));
     }
 }

@@ -1,8 +1,8 @@
-//! A data directory: its store, its master key, and the use cases over them.
+//! An installation: its store, its master key, and the use cases over them.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +13,7 @@ use tenantry_security::master_key::MasterKey;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{Service, Wiring};
 use tenantry_store::Store;
+use tenantry_store_postgres::{Options, PostgresStore};
 use tenantry_store_sqlite::SqliteStore;
 
 use crate::config::Settings;
@@ -20,25 +21,81 @@ use crate::config::Settings;
 /// The master key's file in the data directory.
 const KEY_FILE: &str = "master.key";
 
-/// Opens a data directory as its one server.
+/// Where the data of an installation is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// In SQLite, in a directory that has the master key too, unless that is given.
+    Directory(&'a Path),
+    /// In PostgreSQL. Nothing is kept beside it, so any number of processes is alike.
+    Database(&'a Options),
+}
+
+impl Place<'_> {
+    /// Opens the store of a server, and brings it to this version.
+    async fn serve(self, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>> {
+        Ok(match self {
+            Self::Directory(path) => Arc::new(SqliteStore::serve(path, clock, entropy())?),
+            Self::Database(it) => Arc::new(PostgresStore::serve(it, clock, entropy()).await?),
+        })
+    }
+
+    /// Opens the store beside its servers, if any runs. It takes no key.
+    pub(crate) async fn attach(self) -> Result<Arc<dyn Store>> {
+        let clock = Arc::new(SystemClock);
+        Ok(match self {
+            Self::Directory(path) => Arc::new(SqliteStore::attach(path, clock, entropy())?),
+            Self::Database(it) => Arc::new(PostgresStore::attach(it, clock, entropy()).await?),
+        })
+    }
+
+    /// Brings the store to this version; answers what was applied.
+    pub(crate) async fn migrate(self) -> Result<Vec<String>> {
+        let clock = Arc::new(SystemClock);
+        Ok(match self {
+            Self::Directory(path) => SqliteStore::migrate(path, clock, entropy())?.1,
+            Self::Database(it) => PostgresStore::migrate(it, clock, entropy()).await?.1,
+        })
+    }
+}
+
+/// Where the master key comes from.
+enum Key {
+    Given(MasterKey),
+    InFile(PathBuf),
+}
+
+impl Key {
+    /// Known before anything is opened, so that a mistake changes nothing.
+    fn of(settings: &Settings, place: Place<'_>) -> Result<Self> {
+        match (&settings.master_key, place) {
+            (Some(given), _) => MasterKey::from_base64(given.expose())
+                .context("TENANTRY_MASTER_KEY")
+                .map(Self::Given),
+            (None, Place::Directory(directory)) => Ok(Self::InFile(directory.join(KEY_FILE))),
+            (None, Place::Database(_)) => bail!(
+                "with --database the master key must be given in TENANTRY_MASTER_KEY, to every \
+                 server the same: 32 bytes in base64, as from `openssl rand -base64 32`"
+            ),
+        }
+    }
+}
+
+/// Opens an installation as its server, or one of them.
 pub(crate) async fn serve(
     settings: &Settings,
-    directory: &Path,
+    place: Place<'_>,
     clock: Arc<dyn Clock>,
 ) -> Result<Service> {
-    let store = SqliteStore::serve(directory, Arc::clone(&clock), entropy())?;
-    start(settings, directory, Arc::new(store), clock).await
+    let key = Key::of(settings, place)?;
+    let store = place.serve(Arc::clone(&clock)).await?;
+    start(settings, key, store, clock).await
 }
 
-/// Opens a data directory beside its server, if one runs.
-pub(crate) async fn attach(settings: &Settings, directory: &Path) -> Result<Service> {
-    let store = attach_store(directory)?;
-    start(settings, directory, store, Arc::new(SystemClock)).await
-}
-
-/// Opens only the store of a data directory, which takes no key.
-pub(crate) fn attach_store(directory: &Path) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(SqliteStore::attach(directory, Arc::new(SystemClock), entropy())?))
+/// Opens an installation beside its servers, if any runs.
+pub(crate) async fn attach(settings: &Settings) -> Result<Service> {
+    let place = settings.place();
+    let key = Key::of(settings, place)?;
+    start(settings, key, place.attach().await?, Arc::new(SystemClock)).await
 }
 
 /// Removes the files of an installation that nobody uses; others in its directory stay.
@@ -55,20 +112,20 @@ pub(crate) fn remove(directory: &Path) -> std::io::Result<()> {
 }
 
 /// Chance, from the operating system.
-pub(crate) fn entropy() -> Arc<dyn Entropy> {
+fn entropy() -> Arc<dyn Entropy> {
     Arc::new(SystemEntropy)
 }
 
 async fn start(
     settings: &Settings,
-    directory: &Path,
+    key: Key,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 ) -> Result<Service> {
     let bound = store.master_key_id().await?.is_some();
-    let master_key = match &settings.master_key {
-        Some(given) => MasterKey::from_base64(given.expose()).context("TENANTRY_MASTER_KEY")?,
-        None => key_from_file(&directory.join(KEY_FILE), bound)?,
+    let master_key = match key {
+        Key::Given(key) => key,
+        Key::InFile(path) => key_from_file(&path, bound)?,
     };
     let issuer = settings.issuer.clone();
     let wiring = Wiring { store, clock, entropy: entropy(), master_key, issuer };

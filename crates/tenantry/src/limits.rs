@@ -167,7 +167,7 @@ impl<const LEAST: u32, const MOST: u32> TryFrom<String> for Size<LEAST, MOST> {
 /// A time of whole seconds.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-struct Time(Duration);
+pub(crate) struct Time(pub(crate) Duration);
 
 impl FromStr for Time {
     type Err = String;

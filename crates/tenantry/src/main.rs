@@ -8,6 +8,7 @@ use mimalloc::MiMalloc;
 mod cli;
 mod commands;
 mod config;
+mod database;
 mod demo;
 mod files;
 mod installation;

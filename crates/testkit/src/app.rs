@@ -20,13 +20,13 @@ use tenantry_service::{
 };
 use tenantry_store::conformance::{ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
-use tenantry_store_sqlite::SqliteStore;
 use tenantry_web::WebConfig;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::backend::Backend;
 use crate::request::Request;
 
 /// A running server.
@@ -48,7 +48,7 @@ pub struct TestApp {
 /// What a server leaves to the next one on the same data.
 #[derive(Debug)]
 struct Parts {
-    directory: tempfile::TempDir,
+    backend: Backend,
     clock: Arc<ManualClock>,
     entropy: Arc<SeededEntropy>,
     master_key: SecretText,
@@ -123,7 +123,7 @@ impl TestApp {
         let entropy = Arc::new(SeededEntropy::default());
         let master_key = MasterKey::generate(&*entropy).to_base64();
         let parts = Parts {
-            directory: tempfile::tempdir().unwrap(),
+            backend: Backend::new().await,
             clock: Arc::new(ManualClock::default()),
             entropy,
             master_key,
@@ -142,14 +142,8 @@ impl TestApp {
 
     async fn open(parts: Parts, config: WebConfig) -> Self {
         let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
-        let store = SqliteStore::serve(
-            parts.directory.path(),
-            Arc::clone(&clock) as _,
-            Arc::clone(&entropy) as _,
-        )
-        .unwrap();
         let wiring = Wiring {
-            store: Arc::new(store),
+            store: parts.backend.serve(Arc::clone(&clock) as _, Arc::clone(&entropy) as _).await,
             clock: Arc::clone(&clock) as _,
             entropy,
             master_key: MasterKey::from_base64(parts.master_key.expose()).unwrap(),
@@ -167,19 +161,19 @@ impl TestApp {
         Self { url, clock, service, client, stop, stopped, parts }
     }
 
-    /// The data directory, for tests that look at what is on disk.
-    pub fn directory(&self) -> &std::path::Path {
-        self.parts.directory.path()
+    /// The directory with the data, for tests that look at what is on disk.
+    pub fn directory(&self) -> std::path::PathBuf {
+        self.parts.backend.directory()
     }
 
-    /// Whether any file of the data directory holds these bytes.
+    /// Whether any file of the data holds these bytes.
     pub fn on_disk(&self, bytes: impl AsRef<[u8]>) -> bool {
-        on_disk(self.directory(), bytes)
+        on_disk(&self.directory(), bytes)
     }
 
     /// Runs SQL on the database behind the server's back.
     pub fn tamper(&self, sql: &str) {
-        tamper(self.directory(), sql);
+        self.parts.backend.tamper(sql);
     }
 
     /// A token that is valid for an hour.
@@ -306,13 +300,16 @@ impl TestApp {
     }
 
     /// Stops the server as [`TestApp::stop`] does and closes its store; answers the data
-    /// directory, for tests that look at what is left on disk.
+    /// directory, for tests that look at what SQLite leaves on disk.
     pub async fn close(self) -> tempfile::TempDir {
         self.assert_exact().await;
         drop(self.stop);
         self.stopped.await.unwrap();
         assert!(Arc::into_inner(self.service).is_some(), "something still uses the store");
-        self.parts.directory
+        match self.parts.backend {
+            Backend::Sqlite(directory) => directory,
+            Backend::Postgres(_) => panic!("this is about the files of SQLite"),
+        }
     }
 
     /// The present instant, by the server's clock.

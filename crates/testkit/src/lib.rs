@@ -9,6 +9,7 @@
 )]
 
 mod app;
+mod backend;
 mod browser;
 mod document;
 mod request;

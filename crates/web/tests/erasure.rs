@@ -112,7 +112,7 @@ async fn an_erased_person_is_not_on_disk() {
         let name = json!({"name": format!("Adele Dazeem {}", "x".repeat(1 + number * 9))});
         send(&app, "PATCH", &path, Some(name)).await.expect(200);
     }
-    let directory = app.directory().to_owned();
+    let directory = app.directory();
     assert!(on_disk(&directory, "Dazeem") && on_disk(&directory, "dazeem-7"));
     send(&app, "DELETE", &path, None).await.expect(200);
     send(&app, "DELETE", &format!("{path}?erase=true"), None).await.expect(200);

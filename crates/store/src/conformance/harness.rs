@@ -130,6 +130,11 @@ impl Fixture {
 pub trait Factory: Send + Sync {
     /// A fresh store, opened with a clock and chance of its own.
     async fn fixture(&self) -> Fixture;
+
+    /// How many random sequences are tried on it: fewer where each takes long.
+    fn sequences(&self) -> u32 {
+        128
+    }
 }
 
 /// Runs one case on a fresh store, and recounts everything at its end.

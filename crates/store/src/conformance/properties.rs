@@ -30,7 +30,7 @@ pub struct Effort {
 
 /// Whatever happens in whatever order, a store's numbers are those of a recount.
 pub fn random_sequences_match_a_recount(factory: &dyn Factory) {
-    let effort = Effort { sequences: 128, steps: 60, lists: false };
+    let effort = Effort { sequences: factory.sequences(), steps: 60, lists: false };
     random_sequences(effort, async || Port::new(factory.fixture().await));
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn create(
     password_stdin: bool,
 ) -> Result<()> {
     let password = if password_stdin { Some(read_password()?) } else { None };
-    let service = installation::attach(settings, settings.data_dir()).await?;
+    let service = installation::attach(settings).await?;
     let tenant = tenant.unwrap_or(TenantId::PLATFORM);
     let access = TenantAccess::local(tenant, ActorKind::CommandLine, "tenantry admin create");
     let roles = UserRoles { tenant_admin: true, member: true };

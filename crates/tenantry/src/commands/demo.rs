@@ -16,7 +16,7 @@ use super::{print, progress};
 use crate::cli::ServerFlags;
 use crate::config::Settings;
 use crate::demo::{self, ACME};
-use crate::installation;
+use crate::installation::{self, Place};
 
 /// Where the sample is unless told.
 const DATA_DIR: &str = "tenantry-demo";
@@ -29,12 +29,16 @@ const TTL_SECONDS: u64 = 86_400;
 
 /// Serves the sample; loads it first unless it is there.
 pub(crate) async fn run(settings: &Settings, flags: &ServerFlags) -> Result<()> {
+    if settings.database.is_some() {
+        bail!("the sample is for a data directory of its own: leave out --database");
+    }
     let directory = settings.data_dir_or(DATA_DIR);
     let listener = listen(settings.listen(flags)).await?;
     if !directory.join(LOADED).is_file() {
         load(settings, directory).await?;
     }
-    let service = installation::serve(settings, directory, Arc::new(SystemClock)).await?;
+    let service =
+        installation::serve(settings, Place::Directory(directory), Arc::new(SystemClock)).await?;
     let operator =
         service.issue_token(TenantId::PLATFORM, None, Role::SuperAdmin, TTL_SECONDS).await?;
     let admin = service.issue_token(ACME, None, Role::TenantAdmin, TTL_SECONDS).await?;
@@ -63,7 +67,7 @@ async fn load(settings: &Settings, directory: &Path) -> Result<()> {
     let now = SystemClock.now();
     let clock = Arc::new(demo::DemoClock::before(now));
     let service: Service =
-        installation::serve(settings, directory, Arc::clone(&clock) as _).await?;
+        installation::serve(settings, Place::Directory(directory), Arc::clone(&clock) as _).await?;
     let bar = progress::bar(demo::STEPS, "loading the sample");
     demo::load(&service, &clock, now, || bar.inc(1)).await?;
     bar.finish_and_clear();

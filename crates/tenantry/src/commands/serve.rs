@@ -17,7 +17,7 @@ use crate::{files, installation, shutdown};
 pub(crate) async fn run(settings: &Settings, flags: &ServerFlags) -> Result<()> {
     let listener = listen(settings.listen(flags)).await?;
     let clock = Arc::new(SystemClock);
-    let service = installation::serve(settings, settings.data_dir(), clock).await?;
+    let service = installation::serve(settings, settings.place(), clock).await?;
     serve(settings, flags, listener, service, |_| Ok(())).await
 }
 

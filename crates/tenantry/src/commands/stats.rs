@@ -8,11 +8,10 @@ use tenantry_domain::stats::Statistics;
 
 use super::{print, table};
 use crate::config::Settings;
-use crate::installation;
 
 /// Prints the statistics as a table for people, or as the JSON of the API.
 pub(crate) async fn run(settings: &Settings, tenant: TenantId, json: bool) -> Result<()> {
-    let store = installation::attach_store(settings.data_dir())?;
+    let store = settings.place().attach().await?;
     let access = TenantAccess::local(tenant, ActorKind::CommandLine, "tenantry stats");
     let probe = CallerProbe { tenant: TenantId::PLATFORM, user: None };
     let (_, statistics) = store.statistics(&probe, tenant).await?;

@@ -10,7 +10,7 @@ use crate::installation;
 
 /// Prints a token, alone on standard output.
 pub(crate) async fn run(settings: &Settings, flags: &TokenFlags) -> Result<()> {
-    let service = installation::attach(settings, settings.data_dir()).await?;
+    let service = installation::attach(settings).await?;
     let tenant = flags.tenant.unwrap_or(TenantId::PLATFORM);
     let token = service.issue_token(tenant, flags.subject, flags.role, flags.ttl).await?;
     print(&format!("{}\n", token.text.expose()))

@@ -9,14 +9,13 @@ use tenantry_store::verify::{Report, verify};
 
 use super::{print, progress, table};
 use crate::config::Settings;
-use crate::installation;
 
 /// Tenants looked up at a time.
 const CHUNK: u32 = 1_000;
 
 /// Prints a line for each tenant and what does not fit; the exit code says whether all does.
 pub(crate) async fn run(settings: &Settings, tenant: Option<TenantId>) -> Result<ExitCode> {
-    let store = installation::attach_store(settings.data_dir())?;
+    let store = settings.place().attach().await?;
     let tenants = match tenant {
         Some(tenant) => vec![tenant],
         None => all_tenants(&*store).await?,

@@ -17,6 +17,7 @@ mod idempotency;
 mod kills;
 mod locks;
 mod open_files;
+mod postgres;
 mod read_only;
 mod readme;
 mod secrets;

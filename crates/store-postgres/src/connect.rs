@@ -1,0 +1,144 @@
+//! The connections to a database.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tenantry_domain::error::Error;
+use tenantry_domain::id::TenantId;
+use tokio::time::Instant;
+
+use crate::error::{Fault, OpenError, Result};
+use crate::options::{Limits, Options};
+use crate::session::Session;
+use crate::turns::Turns;
+
+/// What is on disk before it is answered, unless the server waits for even more.
+const FLUSHED: &str = "SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'";
+/// What is answered before it is on disk: counted calls.
+const HANDED: &str = "SET synchronous_commit = off";
+
+/// The connections to a database. Those that read, those that change and the one that counts calls do
+/// not wait for each other.
+#[derive(Debug)]
+pub(crate) struct Database {
+    readers: Pool,
+    writers: Pool,
+    counting: Pool,
+    turns: Turns,
+    limits: Limits,
+}
+
+impl Database {
+    /// Nothing is connected yet.
+    pub(crate) fn at(options: &Options) -> std::result::Result<Self, OpenError> {
+        let pool = |size, durability| {
+            pool(options, size, durability).map_err(|error| OpenError::Unusable(error.to_string()))
+        };
+        let limits = options.limits;
+        Ok(Self {
+            readers: pool(limits.pool_size, FLUSHED)?,
+            writers: pool(limits.pool_size, FLUSHED)?,
+            counting: pool(1, HANDED)?,
+            turns: Turns::default(),
+            limits,
+        })
+    }
+
+    /// Until when to try what is begun now.
+    pub(crate) fn patience(&self) -> Instant {
+        Instant::now() + self.limits.queue_timeout
+    }
+
+    /// For single statements that read.
+    pub(crate) async fn reader(&self) -> Result<Session> {
+        Ok(Session::of(get(&self.readers).await?))
+    }
+
+    /// Reads one snapshot of the database, in several statements.
+    pub(crate) async fn snapshot(&self) -> Result<Session> {
+        let mut session = self.reader().await?;
+        session.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        Ok(session)
+    }
+
+    /// Changes something, in one transaction. Each statement of it sees what was committed before the
+    /// statement began, so what is read after a lock is what whoever had the lock before has left.
+    pub(crate) async fn transaction(&self) -> Result<Session> {
+        let mut session = Session::of(get(&self.writers).await?);
+        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+        Ok(session)
+    }
+
+    /// As [`Database::transaction`], to change a tenant: whoever else of this process changes it is
+    /// waited for first.
+    pub(crate) async fn change_of(&self, tenant: TenantId) -> Result<Session> {
+        let turn = self.turns.take(tenant, self.limits.queue_timeout).await;
+        let turn = turn.ok_or_else(|| queued("too many changes wait for the tenant"))?;
+        let mut session = self.transaction().await?;
+        session.keep(turn);
+        Ok(session)
+    }
+
+    /// As [`Database::transaction`], for what takes as long as it takes.
+    pub(crate) async fn patient(&self) -> Result<Session> {
+        let mut session = self.transaction().await?;
+        session.take_time();
+        Ok(session)
+    }
+
+    /// The connection that counts calls. There is one.
+    pub(crate) async fn counting(&self) -> Result<Session> {
+        Ok(Session::of(get(&self.counting).await?))
+    }
+}
+
+fn pool(
+    options: &Options,
+    size: usize,
+    durability: &'static str,
+) -> std::result::Result<Pool, deadpool_postgres::BuildError> {
+    let Options { config, tls, limits } = options.clone();
+    let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(config, tls, manager_config);
+    let set_up = format!("{}; {durability}", timeouts(&limits));
+    let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        let set_up = set_up.clone();
+        Box::pin(async move { client.batch_execute(&set_up).await.map_err(HookError::Backend) })
+    });
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(limits.queue_timeout))
+        .create_timeout(Some(limits.connect_timeout))
+        .post_create(set_up)
+        .build()
+}
+
+/// A transaction that does nothing is ended too: a process that is held up must not hold up the
+/// others.
+fn timeouts(limits: &Limits) -> String {
+    let milliseconds = |time: Duration| time.as_millis();
+    let (statement, queue) =
+        (milliseconds(limits.statement_timeout), milliseconds(limits.queue_timeout));
+    format!(
+        "SET statement_timeout = {statement}; SET lock_timeout = {queue}; \
+         SET idle_in_transaction_session_timeout = {statement}"
+    )
+}
+
+async fn get(pool: &Pool) -> Result<deadpool_postgres::Object> {
+    use deadpool_postgres::{PoolError, TimeoutType};
+
+    pool.get().await.map_err(|error| match error {
+        PoolError::Timeout(TimeoutType::Wait) => queued("too many requests wait for the database"),
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            Fault::while_connecting(error)
+        }
+        other => Fault::Lost(format!("postgres: {other}")),
+    })
+}
+
+fn queued(why: &str) -> Fault {
+    Fault::Error(Error::Unavailable(why.to_owned()))
+}

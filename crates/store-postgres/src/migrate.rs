@@ -1,0 +1,196 @@
+//! Numbered migrations, each applied once and in order, with a checksum that tells when history was
+//! changed. Of many processes that start at once one applies them and the others wait.
+
+use sha2::{Digest as _, Sha256};
+use tenantry_domain::ledger::Hash;
+
+use crate::books::Context;
+use crate::connect::Database;
+use crate::error::{Fault, OpenError, Result};
+use crate::locks::Lock;
+use crate::session::Session;
+use crate::sql::params;
+use crate::tenants;
+
+struct Migration {
+    version: u32,
+    name: &'static str,
+    sql: &'static str,
+    /// The tables that it makes which are spread by `tenant_id` where tables are spread, parents
+    /// first, and those of which every machine has a copy.
+    spread: &'static [&'static str],
+    copied: &'static [&'static str],
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    sql: include_str!("../migrations/0001_initial.sql"),
+    spread: &[
+        "tenants",
+        "ledger_heads",
+        "ledger",
+        "expiries",
+        "users",
+        "api_keys",
+        "api_key_secrets",
+        "oauth_clients",
+        "credentials",
+        "usage_months",
+        "usage_hours",
+        "usage_heartbeats",
+        "usage_events",
+        "storage_sources",
+        "storage_totals",
+        "purges",
+        "idempotency_marks",
+    ],
+    copied: &["installation", "signing_keys", "usage_slots"],
+}];
+
+impl Migration {
+    fn checksum(&self) -> String {
+        Hash(Sha256::digest(self.sql).into()).to_string()
+    }
+}
+
+/// The newest version known here.
+fn newest() -> u32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// Brings a database to the newest version. Answers the names of the migrations it applied.
+pub(crate) async fn migrate(
+    database: &Database,
+    context: &Context,
+) -> std::result::Result<Vec<String>, OpenError> {
+    let mut names = Vec::new();
+    while let Some(name) = next(database, context).await? {
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Applies the next migration, in one transaction; what must be there after the last of them is made
+/// in one of its own. `None` if nothing was left to do.
+async fn next(
+    database: &Database,
+    context: &Context,
+) -> std::result::Result<Option<String>, OpenError> {
+    let opening = Fault::while_opening;
+    let mut session = database.patient().await.map_err(opening)?;
+    require_utf8(&mut session).await?;
+    Lock::Migration.take_here(&mut session);
+    session.flush().await.map_err(opening)?;
+    let version = check(&mut session).await?;
+    let Some(migration) = MIGRATIONS.iter().find(|migration| migration.version > version) else {
+        tenants::create_platform(session, context).await.map_err(opening)?;
+        return Ok(None);
+    };
+    apply(&mut session, migration, context).await.map_err(opening)?;
+    session.commit().await.map_err(opening)?;
+    Ok(Some(format!("{:04}_{}", migration.version, migration.name)))
+}
+
+/// Refuses a database that is not at the newest version.
+pub(crate) async fn require_newest(database: &Database) -> std::result::Result<(), OpenError> {
+    let mut session = database.snapshot().await.map_err(Fault::while_opening)?;
+    require_utf8(&mut session).await?;
+    let (found, known) = (check(&mut session).await?, newest());
+    match found {
+        0 => Err(OpenError::Absent),
+        found if found == known => Ok(()),
+        found => Err(OpenError::Older { found, known }),
+    }
+}
+
+async fn require_utf8(session: &mut Session) -> std::result::Result<(), OpenError> {
+    let encoding = async {
+        let row = session.one("SELECT current_setting('server_encoding')", Vec::new()).await?;
+        Ok(row.try_get::<_, String>(0)?)
+    };
+    let encoding = encoding.await.map_err(Fault::while_opening)?;
+    if encoding == "UTF8" { Ok(()) } else { Err(OpenError::Encoding(encoding)) }
+}
+
+/// Reads a database's version and refuses one that this Tenantry cannot use.
+async fn check(session: &mut Session) -> std::result::Result<u32, OpenError> {
+    let applied = applied(session).await.map_err(Fault::while_opening)?;
+    let Some(applied) = applied else { return Err(OpenError::Foreign) };
+    // The newest first: a database from a newer version is told by its version, even if older
+    // migrations were squashed there.
+    if let Some((found, _)) = applied.iter().max().filter(|(version, _)| *version > newest()) {
+        return Err(OpenError::Newer { found: *found, known: newest() });
+    }
+    for (version, checksum) in &applied {
+        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
+        if known.is_none_or(|migration| migration.checksum() != *checksum) {
+            return Err(OpenError::Altered(*version));
+        }
+    }
+    Ok(applied.last().map_or(0, |(version, _)| *version))
+}
+
+/// The migrations that were applied, in their order; `None` if the schema is another program's.
+async fn applied(session: &mut Session) -> Result<Option<Vec<(u32, String)>>> {
+    let tables = "SELECT count(*) FILTER (WHERE relname = 'tenantry_migrations'), count(*)
+         FROM pg_class c
+         WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+             AND NOT EXISTS (SELECT 1 FROM pg_depend d
+                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                 AND d.deptype = 'e')";
+    let tables = session.one(tables, Vec::new()).await?;
+    let (ours, all): (i64, i64) = (tables.try_get(0)?, tables.try_get(1)?);
+    if ours == 0 {
+        return Ok((all == 0).then(Vec::new));
+    }
+    let sql = "SELECT version, checksum FROM tenantry_migrations ORDER BY version";
+    let rows = session.all(sql, Vec::new()).await?;
+    let applied = rows.iter().map(|row| {
+        let version: i64 = row.try_get(0)?;
+        let version = u32::try_from(version).map_err(tenantry_domain::error::Error::internal)?;
+        Ok((version, row.try_get(1)?))
+    });
+    applied.collect::<Result<_>>().map(Some)
+}
+
+async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<()> {
+    let spreads = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
+    let spreads: bool = session.one(spreads, Vec::new()).await?.try_get(0)?;
+    if migration.version == 1 {
+        session
+            .run(
+                "CREATE TABLE tenantry_migrations (
+                     version bigint PRIMARY KEY, name text NOT NULL,
+                     checksum text NOT NULL, applied_at bigint NOT NULL)",
+            )
+            .await?;
+    }
+    if spreads {
+        session.run("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'").await?;
+    }
+    session.run(migration.sql).await?;
+    if spreads {
+        let first = migration.spread.iter().take(1);
+        for table in first {
+            session
+                .run(&format!("SELECT create_distributed_table('{table}', 'tenant_id')"))
+                .await?;
+        }
+        for table in migration.spread.iter().skip(1) {
+            let sql = format!(
+                "SELECT create_distributed_table('{table}', 'tenant_id', colocate_with => 'tenants')"
+            );
+            session.run(&sql).await?;
+        }
+        for table in migration.copied {
+            session.run(&format!("SELECT create_reference_table('{table}')")).await?;
+        }
+    }
+    let sql = "INSERT INTO tenantry_migrations VALUES ($1, $2, $3, $4)";
+    let (now, checksum) = (context.clock.now(), migration.checksum());
+    session
+        .execute(sql, params![i64::from(migration.version), migration.name, checksum, now])
+        .await
+        .map(drop)
+}

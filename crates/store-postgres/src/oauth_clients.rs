@@ -1,0 +1,238 @@
+//! OAuth clients.
+
+use async_trait::async_trait;
+use tenantry_domain::access::TenantAccess;
+use tenantry_domain::api_key::SecretHash;
+use tenantry_domain::counts::Change;
+use tenantry_domain::error::{Conflict, Error, Missing};
+use tenantry_domain::id::{OauthClientId, TenantId};
+use tenantry_domain::ledger::Action;
+use tenantry_domain::oauth_client::{
+    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
+    OauthClientPatch,
+};
+use tenantry_domain::page::{Page, PageRequest};
+use tenantry_domain::patch::difference;
+use tenantry_domain::text::Name;
+use tenantry_store::OauthClients;
+use tenantry_store::list;
+use tenantry_store::posting::Deed;
+use tokio_postgres::Row;
+
+use crate::books::Books;
+use crate::error::{Fault, Result};
+use crate::pages::page_of;
+use crate::session::{Command, Session};
+use crate::sql::{Columns as _, Json, ScopeLine, Value, Word, json, json_text, params};
+use crate::standing::Standing;
+use crate::tenants::{ask_status, require};
+use crate::{PostgresStore, reading};
+
+/// In the order of [`read`].
+macro_rules! columns {
+    () => {
+        "oauth_client_id, client_id, name, client_type, redirect_uris, grant_types, scopes, \
+         allowed_origins, ip_allowlist, status, created_at"
+    };
+}
+
+#[async_trait]
+impl OauthClients for PostgresStore {
+    async fn create_oauth_client(
+        &self,
+        access: &TenantAccess,
+        new: NewOauthClient,
+    ) -> tenantry_domain::error::Result<OauthClient> {
+        change!(self, access, |books| {
+            let secret_hash = new.secret_hash;
+            let client = new.clone().into_client(books.at);
+            let mut values = values(books.tenant, &client)?;
+            values.extend(params![
+                &client.client_id,
+                client.client_type.as_str(),
+                client.created_at,
+                secret_hash.map(|hash| hash.0),
+            ]);
+            books.session.write_one(
+                "INSERT INTO oauth_clients (tenant_id, oauth_client_id, name, name_key,
+                     redirect_uris, grant_types, scopes, allowed_origins, ip_allowlist, status,
+                     client_id, client_type, created_at, secret_hash)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                values,
+            );
+            let change = Change::OauthClient { before: None, after: Some(client.facts()) };
+            post(books, access, Action::OauthClientCreated, &client, change, json(&client)?)?;
+            Ok(client)
+        })
+    }
+
+    async fn oauth_client(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+    ) -> tenantry_domain::error::Result<OauthClient> {
+        let asked = [ask_status(access.tenant()), ask(access.tenant(), id)];
+        self.read(asked, |[tenant, found]| {
+            require(&tenant)?;
+            found.first().map_or_else(|| Err(missing()), read)
+        })
+        .await
+    }
+
+    async fn list_oauth_clients(
+        &self,
+        access: &TenantAccess,
+        filter: OauthClientFilter,
+        page: &PageRequest<OauthClient>,
+    ) -> tenantry_domain::error::Result<Page<OauthClient>> {
+        let (tenant, clock) = (access.tenant(), self.context.clock.now());
+        let list = list::oauth_clients(columns!(), tenant, filter);
+        reading(async {
+            let mut opened = self.database.snapshot().await?;
+            let session = &mut opened;
+            let standing = Standing::of(session, tenant, clock).await?;
+            let total = Some(filter.counted(&standing.counts));
+            page_of(session, page, list, total, read).await
+        })
+        .await
+    }
+
+    async fn update_oauth_client(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+        patch: OauthClientPatch,
+    ) -> tenantry_domain::error::Result<OauthClient> {
+        change!(self, access, |books| {
+            let before = get(&mut books.session, books.tenant, id).await?;
+            before.scopes.check_grant(access)?;
+            let after = patch.clone().apply(&before)?;
+            after.scopes.check_grant(access)?;
+            access.check_match(&before)?;
+            if after != before {
+                books.session.write_one(
+                    "UPDATE oauth_clients SET name = $3, name_key = $4, redirect_uris = $5,
+                         grant_types = $6, scopes = $7, allowed_origins = $8, ip_allowlist = $9,
+                         status = $10
+                     WHERE tenant_id = $1 AND oauth_client_id = $2",
+                    values(books.tenant, &after)?,
+                );
+                let change = Change::OauthClient {
+                    before: Some(before.facts()),
+                    after: Some(after.facts()),
+                };
+                let details = difference(&json(&before)?, &json(&after)?);
+                post(books, access, Action::OauthClientUpdated, &after, change, details)?;
+            }
+            Ok(after)
+        })
+    }
+
+    async fn rotate_oauth_client_secret(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+        secret_hash: SecretHash,
+    ) -> tenantry_domain::error::Result<OauthClient> {
+        change!(self, access, |books| {
+            let client = get(&mut books.session, books.tenant, id).await?;
+            client.scopes.check_grant(access)?;
+            if client.client_type == ClientType::Public {
+                return Err(Error::Conflict(Conflict::PublicClient).into());
+            }
+            books.session.write_one(
+                "UPDATE oauth_clients SET secret_hash = $3
+                 WHERE tenant_id = $1 AND oauth_client_id = $2",
+                params![books.tenant, id, secret_hash.0],
+            );
+            let details = serde_json::json!({"clientId": client.client_id, "name": client.name});
+            let action = Action::OauthClientSecretRotated;
+            post(books, access, action, &client, Change::None, details)?;
+            Ok(client)
+        })
+    }
+
+    async fn delete_oauth_client(
+        &self,
+        access: &TenantAccess,
+        id: OauthClientId,
+    ) -> tenantry_domain::error::Result<OauthClient> {
+        change!(self, access, |books| {
+            let client = get(&mut books.session, books.tenant, id).await?;
+            access.check_match(&client)?;
+            books.session.write_one(
+                "DELETE FROM oauth_clients WHERE tenant_id = $1 AND oauth_client_id = $2",
+                params![books.tenant, id],
+            );
+            let change = Change::OauthClient { before: Some(client.facts()), after: None };
+            post(books, access, Action::OauthClientDeleted, &client, change, json(&client)?)?;
+            Ok(client)
+        })
+    }
+}
+
+fn missing() -> Fault {
+    Error::NotFound(Missing::OauthClient).into()
+}
+
+fn ask(tenant: TenantId, id: OauthClientId) -> Command {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM oauth_clients WHERE tenant_id = $1 AND oauth_client_id = $2"
+    );
+    Command::new(sql, params![tenant, id])
+}
+
+async fn get(session: &mut Session, tenant: TenantId, id: OauthClientId) -> Result<OauthClient> {
+    let [found] = session.each([ask(tenant, id)]).await?;
+    found.first().map_or_else(|| Err(missing()), read)
+}
+
+fn read(row: &Row) -> Result<OauthClient> {
+    let grants: String = row.try_get(5)?;
+    let grant_types: std::result::Result<Vec<GrantType>, String> =
+        grants.split_whitespace().map(str::parse).collect();
+    Ok(OauthClient {
+        id: OauthClientId::from_uuid(row.try_get(0)?),
+        client_id: row.try_get(1)?,
+        name: Name::from_stored(row.try_get(2)?),
+        client_type: row.try_get::<_, Word<ClientType>>(3)?.0,
+        redirect_uris: row.try_get::<_, Json<_>>(4)?.0,
+        grant_types: grant_types.map_err(Error::internal)?,
+        scopes: row.try_get::<_, ScopeLine>(6)?.0,
+        allowed_origins: row.try_get::<_, Json<_>>(7)?.0,
+        ip_allowlist: row.try_get::<_, Json<_>>(8)?.0,
+        status: row.try_get::<_, Word<ClientStatus>>(9)?.0,
+        created_at: row.at(10)?,
+    })
+}
+
+/// The key, and the columns that can be changed.
+fn values(tenant: TenantId, client: &OauthClient) -> Result<Vec<Value>> {
+    let grants: Vec<_> = client.grant_types.iter().map(|grant| grant.as_str()).collect();
+    Ok(params![
+        tenant,
+        client.id,
+        client.name.as_str(),
+        client.name.key(),
+        json_text(&client.redirect_uris)?,
+        grants.join(" "),
+        client.scopes.to_line(),
+        json_text(&client.allowed_origins)?,
+        json_text(&client.ip_allowlist)?,
+        client.status.as_str(),
+    ])
+}
+
+fn post(
+    books: &mut Books,
+    access: &TenantAccess,
+    action: Action,
+    client: &OauthClient,
+    change: Change,
+    details: serde_json::Value,
+) -> Result<()> {
+    let deed = Deed { action, change, resource_id: client.id.to_string(), details };
+    books.post(access, deed).map(drop)
+}

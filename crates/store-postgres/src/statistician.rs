@@ -1,0 +1,124 @@
+//! Who calls, and the numbers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, TenantAccess};
+use tenantry_domain::clock::Timestamp;
+use tenantry_domain::counts::{Change, Counts};
+use tenantry_domain::guarded::Guarded;
+use tenantry_domain::id::TenantId;
+use tenantry_domain::stats::Statistics;
+use tenantry_domain::tenant::TenantStatus;
+use tenantry_domain::user::{UserRoles, UserStatus};
+use tenantry_store::Statistician;
+use tenantry_store::posting::kind_from;
+use tokio_postgres::Row;
+
+use crate::error::Result;
+use crate::session::{Command, Session};
+use crate::sql::{Columns as _, Word, count_columns, params};
+use crate::standing::Standing;
+use crate::tenants;
+use crate::{PostgresStore, reading};
+
+/// Nobody of whom anything is known.
+pub(crate) const NOBODY: CallerState = CallerState { tenant: None, user: None };
+
+#[async_trait]
+impl Statistician for PostgresStore {
+    async fn caller_state(
+        &self,
+        probe: &CallerProbe,
+    ) -> tenantry_domain::error::Result<CallerState> {
+        self.read([ask_caller(Some(*probe))], |[found]| read_caller(&found)).await
+    }
+
+    async fn statistics(
+        &self,
+        probe: &CallerProbe,
+        tenant: TenantId,
+    ) -> tenantry_domain::error::Result<(CallerState, Guarded<Option<Statistics>>)> {
+        // The clock is read before the database: the answer then holds everything that was done
+        // before its instant.
+        let clock = self.context.clock.now();
+        let asked = [ask_caller(Some(*probe)), Standing::ask(tenant, clock)];
+        self.read(asked, |[caller, standing]| {
+            let standing = Standing::read(tenant, clock, &standing)?;
+            let statistics = standing.map(Standing::statistics);
+            Ok((read_caller(&caller)?, Guarded::new(tenant, statistics)))
+        })
+        .await
+    }
+
+    async fn counts_at(
+        &self,
+        access: &TenantAccess,
+        at: Timestamp,
+    ) -> tenantry_domain::error::Result<Option<Counts>> {
+        let tenant = access.tenant();
+        reading(async {
+            let mut session = self.database.snapshot().await?;
+            counts_at(&mut session, tenant, at).await
+        })
+        .await
+    }
+}
+
+/// Asks what a caller is worth now, if there is one to ask for.
+pub(crate) fn ask_caller(probe: Option<CallerProbe>) -> Command {
+    Command::new(
+        "SELECT t.status, u.status, u.tenant_admin, u.member, u.email, u.name
+         FROM tenants t
+             LEFT JOIN users u ON u.tenant_id = t.tenant_id AND u.tenant_id = $1 AND u.user_id = $2
+         WHERE t.tenant_id = $1 AND t.status <> 'deleted'",
+        params![probe.map(|it| it.tenant), probe.and_then(|it| it.user)],
+    )
+}
+
+/// What was found of a caller.
+pub(crate) fn read_caller(found: &[Row]) -> Result<CallerState> {
+    let Some(row) = found.first() else { return Ok(NOBODY) };
+    let tenant = row.try_get::<_, Word<TenantStatus>>(0)?.0;
+    let user = match row.try_get::<_, Option<Word<UserStatus>>>(1)? {
+        None => None,
+        Some(Word(status)) => Some(Arc::new(CallerUser {
+            status,
+            roles: UserRoles { tenant_admin: row.try_get(2)?, member: row.try_get(3)? },
+            email: row.try_get(4)?,
+            name: row.try_get(5)?,
+        })),
+    };
+    Ok(CallerState { tenant: Some(tenant), user })
+}
+
+/// The counts after the last entry not later than `at`, corrected by what expired between the two.
+/// Only after the newest entry can anything have expired without an entry of its own.
+async fn counts_at(
+    session: &mut Session,
+    tenant: TenantId,
+    at: Timestamp,
+) -> Result<Option<Counts>> {
+    let entry = concat!(
+        "SELECT ",
+        count_columns!(),
+        " FROM ledger WHERE tenant_id = $1 AND at <= $2 ORDER BY at DESC, seq DESC LIMIT 1"
+    );
+    let due = "SELECT kind, sum(rows)::bigint FROM expiries
+         WHERE tenant_id = $1 AND due_at <= $2 GROUP BY kind";
+    let [status, entry, due] = session
+        .each([
+            tenants::ask_status(tenant),
+            Command::new(entry, params![tenant, at]),
+            Command::new(due, params![tenant, at]),
+        ])
+        .await?;
+    tenants::require(&status)?;
+    let Some(entry) = entry.first() else { return Ok(None) };
+    let mut counts = entry.counts(0)?;
+    for row in &due {
+        let change = Change::Expired { kind: kind_from(row.try_get(0)?)?, rows: row.number(1)? };
+        counts = counts.after(&change, at)?;
+    }
+    Ok(Some(counts))
+}

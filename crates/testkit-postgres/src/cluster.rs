@@ -1,0 +1,294 @@
+//! The server and its databases.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use crate::programs;
+use crate::tls::{self, Tls};
+
+/// The one user of the cluster, who may do everything.
+const USER: &str = "tenantry";
+
+/// Waits until its standard input ends, stops the server, and leaves nothing behind. That input is a
+/// pipe from the tests' process, so it ends with that process, also if it is killed.
+const SUPERVISOR: &str = r#"
+    read -r _
+    "$1/pg_ctl" -D "$2/data" -m immediate -w stop >/dev/null 2>&1
+    rm -rf "$2"
+"#;
+
+/// What tests do without: nothing of theirs is to survive the machine. The number of connections is
+/// that of many small servers at once.
+const SETTINGS: &str = "
+    listen_addresses = ''
+    fsync = off
+    full_page_writes = off
+    autovacuum = off
+    max_connections = 300
+    shared_buffers = 64MB
+";
+
+/// A running server.
+#[derive(Debug)]
+pub struct Cluster {
+    programs: PathBuf,
+    directory: PathBuf,
+    user: Option<(u32, u32)>,
+    /// Where it answers beside its socket, if it speaks TLS.
+    tls: Option<Tls>,
+    databases: AtomicU32,
+    template: OnceCell<Database>,
+    /// One at a time: a template can be copied by one only.
+    copying: Mutex<()>,
+    _supervisor: Child,
+    _alive: ChildStdin,
+}
+
+/// A database, until it is dropped.
+#[derive(Debug)]
+pub struct Database {
+    cluster: &'static Cluster,
+    name: String,
+}
+
+impl Cluster {
+    /// Makes a cluster and starts it. It is for the whole process: keep it in a static.
+    ///
+    /// Its databases sort text as people would, by ICU, unless they are told otherwise: so that a
+    /// test notices where they should have been told.
+    pub fn start() -> Self {
+        Self::make(false)
+    }
+
+    /// As [`Cluster::start`], also on a port of 127.0.0.1, where it is `localhost` and asks for
+    /// [`PASSWORD`](tls::PASSWORD): [`ENCRYPTED`](tls::ENCRYPTED) is admitted by TLS alone, and
+    /// [`PLAIN`](tls::PLAIN) without it alone.
+    pub fn start_with_tls() -> Self {
+        Self::make(true)
+    }
+
+    fn make(with_tls: bool) -> Self {
+        let programs = programs::directory();
+        // Below /tmp, since the path of a socket must be short.
+        let directory = tempfile::Builder::new().prefix("tenantry-pg-").tempdir_in("/tmp").unwrap();
+        let user = programs::server_user(directory.path());
+        if let Some((user, group)) = user {
+            chown(directory.path(), Some(user), Some(group)).unwrap();
+        }
+        // From here on it is the supervisor's to remove, and readable by whoever runs the tests.
+        let directory = directory.keep();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let data = directory.join("data");
+        run(as_user(&programs.join("initdb"), user)
+            .arg("-D")
+            .arg(&data)
+            .args(["-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"])
+            .args(["--locale-provider=icu", "--icu-locale=en-US"]));
+        let mut supervisor = as_user(Path::new("/bin/sh"), user)
+            .arg("-c")
+            .arg(SUPERVISOR)
+            .arg("supervisor")
+            .arg(&programs)
+            .arg(&directory)
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let alive = supervisor.stdin.take().unwrap();
+        let mut cluster = Self {
+            programs,
+            directory,
+            user,
+            tls: None,
+            databases: AtomicU32::new(0),
+            template: OnceCell::new(),
+            copying: Mutex::default(),
+            _supervisor: supervisor,
+            _alive: alive,
+        };
+        // Somebody else can have taken the port meanwhile.
+        let started = (0..10).any(|_| {
+            cluster.tls = with_tls.then(|| Tls::prepare(&cluster.directory, user));
+            cluster.configure();
+            cluster.control("start").output().unwrap().status.success()
+        });
+        let log = fs::read_to_string(cluster.directory.join("log")).unwrap_or_default();
+        assert!(started, "PostgreSQL did not start: {log}");
+        if with_tls {
+            run(&mut cluster.sql("postgres", &tls::users()));
+        }
+        cluster
+    }
+
+    fn port(&self) -> u16 {
+        self.tls.as_ref().map_or(5432, |tls| tls.port)
+    }
+
+    fn configure(&self) {
+        let tls = self.tls.as_ref().map(|tls| tls.settings(&self.directory)).unwrap_or_default();
+        let directory = self.directory.display();
+        let settings = format!("{SETTINGS}\nunix_socket_directories = '{directory}'\n{tls}");
+        fs::write(self.directory.join("data/postgresql.auto.conf"), settings).unwrap();
+    }
+
+    /// Stops the server, as an administrator in a hurry would: connections are cut.
+    pub fn stop(&self) {
+        run(self.control("stop").args(["-m", "fast"]));
+    }
+
+    /// Starts it again.
+    pub fn start_again(&self) {
+        run(&mut self.control("start"));
+    }
+
+    fn control(&self, what: &str) -> Command {
+        let mut control = as_user(&self.programs.join("pg_ctl"), self.user);
+        control.arg("-D").arg(self.directory.join("data"));
+        control.arg("-l").arg(self.directory.join("log")).args(["-w", what]);
+        // The server inherits what it writes to, and would keep a pipe open.
+        control.stdout(Stdio::null()).stderr(Stdio::null());
+        control
+    }
+
+    /// An empty database.
+    pub fn database(&'static self) -> Database {
+        self.create("template1")
+    }
+
+    /// A copy of a database that was prepared once for all.
+    pub async fn prepared(&'static self, prepare: impl AsyncFnOnce(&Database)) -> Database {
+        let template = self.template.get_or_init(async || {
+            let database = self.database();
+            prepare(&database).await;
+            // It can be copied while nobody is connected to it.
+            let others = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            while database.run(others) != "0" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            database
+        });
+        self.copy_of(template.await)
+    }
+
+    /// A database that is like this one, to which nobody may be connected.
+    pub fn copy_of(&'static self, template: &Database) -> Database {
+        self.create(&template.name)
+    }
+
+    fn create(&'static self, template: &str) -> Database {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        // Whoever panicked while copying has left nothing half done.
+        let _turn = self.copying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
+        run(&mut self.sql("postgres", &sql));
+        Database { cluster: self, name }
+    }
+
+    fn sql(&self, database: &str, sql: &str) -> Command {
+        let mut psql = self.psql(database);
+        psql.args(["-c", sql]);
+        psql
+    }
+
+    fn psql(&self, database: &str) -> Command {
+        let mut psql = as_user(&self.programs.join("psql"), self.user);
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-h"])
+            .arg(&self.directory)
+            .args(["-p", &self.port().to_string(), "-A", "-t"]);
+        psql
+    }
+}
+
+impl Database {
+    /// Where it is, as a connection string.
+    pub fn url(&self) -> String {
+        let Self { cluster, name } = self;
+        let (directory, port) = (cluster.directory.display(), cluster.port());
+        format!("postgresql:///{name}?host={directory}&port={port}&user={USER}")
+    }
+
+    /// Where it is for a user, by TCP, with these options.
+    pub fn tcp_url(&self, user: &str, options: &str) -> String {
+        let port = self.cluster.port();
+        format!("postgres://{user}@localhost:{port}/{}?{options}", self.name)
+    }
+
+    /// The certificate of whoever signed the server's, as a file.
+    pub fn root_certificate(&self) -> PathBuf {
+        self.cluster.directory.join(tls::ROOT)
+    }
+
+    /// The directory with the files of its tables, where everything is that was written so far.
+    pub fn directory(&self) -> PathBuf {
+        self.run("CHECKPOINT");
+        let number = self.run("SELECT oid FROM pg_database WHERE datname = current_database()");
+        self.cluster.directory.join("data/base").join(number)
+    }
+
+    /// Runs SQL on it, behind the back of whoever uses it. Answers what `psql` prints.
+    pub fn run(&self, sql: &str) -> String {
+        let output = run(&mut self.cluster.sql(&self.name, sql));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+/// A transaction of somebody else that does not come to an end until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    psql: Child,
+}
+
+impl Database {
+    /// Begins a transaction, runs SQL in it, and leaves it open.
+    pub fn hold(&self, sql: &str) -> Held {
+        let mut psql = self.cluster.psql(&self.name);
+        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let script = format!("BEGIN;\n{sql};\n\\echo held\n");
+        psql.stdin.as_mut().unwrap().write_all(script.as_bytes()).unwrap();
+        let lines = BufReader::new(psql.stdout.as_mut().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line == "held"), "{sql}");
+        Held { psql }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It ends with its input, and its transaction with it.
+        drop(self.psql.stdin.take());
+        let _ = self.psql.wait();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        // If this fails, it goes with the cluster.
+        let _ = self.cluster.sql("postgres", &sql).output();
+    }
+}
+
+fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir("/").env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    if let Some((user, group)) = user {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {text}");
+    output
+}
