@@ -9,10 +9,9 @@ use std::fs;
 use serde_json::json;
 use tenantry_testkit::Locked;
 
-use crate::site::{STATISTICS, Site, refused, within};
+use crate::site::{DATABASE, STATISTICS, Site, refused, within};
 use crate::support::{DataDir, PLATFORM, SERVE, run};
 
-const DATABASE: &str = "tenantry.db-wal";
 const CALLS: &str = "tenantry.calls.db-wal";
 
 /// Within this, a process is told that a file grew too large, rather than ended by it.
@@ -48,7 +47,7 @@ async fn no_room_at_all() {
 #[tokio::test]
 async fn no_room_for_the_database() {
     let mut site = Site::within(TOLD);
-    site.changes().await;
+    site.fills_log().await;
     site.limit(Some(site.size(DATABASE)));
     assert!(site.size(CALLS) + 200_000 < site.size(DATABASE));
     for _ in 0..3 {
@@ -94,6 +93,7 @@ async fn no_room_for_the_calls() {
 async fn no_room_for_a_group() {
     let mut site = Site::within(TOLD);
     let path = format!("/admin/tenants/{PLATFORM}/users");
+    site.fills_log().await;
     site.reads().await;
     for room in [false, true] {
         let other = Locked::new(&site.directory.path(), "tenantry.db");

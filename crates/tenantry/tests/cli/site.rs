@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::{DataDir, PLATFORM, SERVE, Server};
 
+/// The log of the database.
+pub(crate) const DATABASE: &str = "tenantry.db-wal";
+
 pub(crate) const STATISTICS: &str = "/admin/tenants/00000000-0000-7000-8000-000000000000/stats";
 
 /// A command that is run by another one, whose words these are.
@@ -73,6 +76,15 @@ impl Site {
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
         self.keys += 1;
         self.calls += 1;
+    }
+
+    /// Changes until the database's log ends where its file does. What was in it at the start is
+    /// carried over, and then it is written over from its beginning.
+    pub(crate) async fn fills_log(&mut self) {
+        let before = self.size(DATABASE);
+        while self.size(DATABASE) == before {
+            self.changes().await;
+        }
     }
 
     /// A read that holds all that was acknowledged, and no more.
