@@ -31,6 +31,8 @@ pub(crate) fn run() -> Result<()> {
     // A test opens the page that the API is browsed on.
     packages::need("chromium", "chromium")?;
     packages::need("chromedriver", "chromium-driver")?;
+    // Tests end and pause processes.
+    packages::need("kill", "procps")?;
     // Tests make databases of their own.
     packages::need_that("PostgreSQL", "postgresql", has_postgres)?;
     step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))?;

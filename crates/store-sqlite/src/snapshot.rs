@@ -85,8 +85,9 @@ pub(crate) struct Snapshot {
     pub(crate) status: TenantStatus,
     storage_used: Bytes,
     storage_quota: Option<Bytes>,
-    /// With the counts corrected by what had expired when it was read.
+    /// With the counts corrected by what had expired at this instant.
     head: Head,
+    at: Timestamp,
     /// When the next thing expires.
     next_due: Option<Timestamp>,
     /// Calls that were changes, and those that other services have reported.
@@ -122,6 +123,7 @@ impl Snapshot {
             storage_used: usage::storage(connection, tenant)?,
             storage_quota,
             head: Head { counts: corrected(connection, tenant, head.counts, at)?, ..head },
+            at,
             next_due: next_due(connection, tenant, at)?,
             calls: Calls::load(connection, Schema::Main, tenant, at)?,
             callers: Mutex::default(),
@@ -136,7 +138,9 @@ impl Snapshot {
         clock: Timestamp,
     ) -> Option<Statistics> {
         let heartbeat = self.calls.heartbeat.max(metered.heartbeat);
-        let at = effective_now(clock, &self.head, heartbeat);
+        // Somebody whose clock was read later can have read the snapshot, and what has expired by then
+        // has expired in it.
+        let at = effective_now(clock, &self.head, heartbeat).max(self.at);
         if self.next_due.is_some_and(|due| due <= at) {
             return None;
         }
@@ -174,5 +178,36 @@ impl Snapshot {
         }
         callers.insert(user, found.clone());
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy};
+
+    use super::*;
+    use crate::SqliteStore;
+
+    #[tokio::test]
+    async fn a_clock_that_was_read_before_the_snapshot_takes_nothing_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, entropy) = <(Arc<ManualClock>, Arc<SeededEntropy>)>::default();
+        let store = SqliteStore::serve(directory.path(), clock.clone(), entropy.clone()).unwrap();
+        let store = Arc::new(store);
+        let f = Fixture::new(Arc::clone(&store) as _, clock, entropy, ());
+        let tenant = f.tenant("Acme").await;
+        let (before, due) = (f.in_millis(0), f.in_millis(1_000));
+        f.credential(tenant, Some(due)).await;
+
+        f.clock.set(due);
+        let load = |connection: &Connection| {
+            let metered = Calls::load(connection, Schema::Metered, tenant, due)?;
+            let snapshot = Snapshot::load(connection, tenant, due, metered.heartbeat)?;
+            Ok(snapshot.and_then(|snapshot| snapshot.statistics(tenant, &metered, before)))
+        };
+        let statistics = store.readers.snapshot(load).unwrap().unwrap();
+        assert_eq!(statistics.counts.credentials_expired, 1);
+        assert_eq!(statistics.generated_at, due);
+        tenantry_store::conformance::assert_exact(&f).await;
     }
 }
