@@ -3,6 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 use tenantry_domain::ledger::Hash;
+use tenantry_store::copying::UNFINISHED;
 
 use crate::books::Context;
 use crate::connect::Database;
@@ -59,13 +60,55 @@ fn newest() -> u32 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 
+/// The table that tells which migrations were applied.
+pub(crate) const MIGRATED: &str = "tenantry_migrations";
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// To be used, as a whole one.
+    Whole,
+    /// To be copied into.
+    Copy,
+}
+
 /// Brings a database to the newest version. Answers the names of the migrations it applied.
 pub(crate) async fn migrate(
     database: &Database,
     context: &Context,
 ) -> std::result::Result<Vec<String>, OpenError> {
+    migrate_for(Use::Whole, database, context).await
+}
+
+/// The same, for an empty database that an installation is to be copied into. Until somebody says
+/// that this is done, nobody else can open it.
+pub(crate) async fn migrate_to_copy(
+    database: &Database,
+    context: &Context,
+) -> std::result::Result<(), OpenError> {
+    let opening = Fault::while_opening;
+    let mut session = database.patient().await.map_err(opening)?;
+    Lock::Migration.take_here(&mut session);
+    session.flush().await.map_err(opening)?;
+    let found = applied(&mut session).await.map_err(opening)?;
+    if found.is_none_or(|applied| !applied.is_empty()) || is_unfinished(&mut session).await? {
+        return Err(OpenError::Unusable(
+            "it has tables already: copy into a database that is empty".to_owned(),
+        ));
+    }
+    // Before anything else, so that it never looks whole.
+    session.run(&format!("CREATE TABLE {UNFINISHED} ()")).await.map_err(opening)?;
+    session.commit().await.map_err(opening)?;
+    migrate_for(Use::Copy, database, context).await.map(drop)
+}
+
+async fn migrate_for(
+    purpose: Use,
+    database: &Database,
+    context: &Context,
+) -> std::result::Result<Vec<String>, OpenError> {
     let mut names = Vec::new();
-    while let Some(name) = next(database, context).await? {
+    while let Some(name) = next(purpose, database, context).await? {
         names.push(name);
     }
     Ok(names)
@@ -74,6 +117,7 @@ pub(crate) async fn migrate(
 /// Applies the next migration, in one transaction; what must be there after the last of them is made
 /// in one of its own. `None` if nothing was left to do.
 async fn next(
+    purpose: Use,
     database: &Database,
     context: &Context,
 ) -> std::result::Result<Option<String>, OpenError> {
@@ -82,6 +126,9 @@ async fn next(
     require_utf8(&mut session).await?;
     Lock::Migration.take_here(&mut session);
     session.flush().await.map_err(opening)?;
+    if purpose == Use::Whole {
+        require_whole(&mut session).await?;
+    }
     let version = check(&mut session).await?;
     let Some(migration) = MIGRATIONS.iter().find(|migration| migration.version > version) else {
         tenants::create_platform(session, context).await.map_err(opening)?;
@@ -96,12 +143,33 @@ async fn next(
 pub(crate) async fn require_newest(database: &Database) -> std::result::Result<(), OpenError> {
     let mut session = database.snapshot().await.map_err(Fault::while_opening)?;
     require_utf8(&mut session).await?;
+    require_whole(&mut session).await?;
     let (found, known) = (check(&mut session).await?, newest());
     match found {
         0 => Err(OpenError::Absent),
         found if found == known => Ok(()),
         found => Err(OpenError::Older { found, known }),
     }
+}
+
+/// Refuses a database into which an installation is being copied, or was when that was cut off.
+async fn require_whole(session: &mut Session) -> std::result::Result<(), OpenError> {
+    if is_unfinished(session).await? {
+        return Err(OpenError::Unusable(
+            "an installation is being copied into it, or that was cut off: wait for it, or make \
+             the database anew and copy again"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+async fn is_unfinished(session: &mut Session) -> std::result::Result<bool, OpenError> {
+    let found = async {
+        let row = session.one("SELECT to_regclass($1::text) IS NOT NULL", params![UNFINISHED]);
+        Ok(row.await?.try_get::<_, bool>(0)?)
+    };
+    found.await.map_err(Fault::while_opening)
 }
 
 async fn require_utf8(session: &mut Session) -> std::result::Result<(), OpenError> {
@@ -136,10 +204,11 @@ async fn applied(session: &mut Session) -> Result<Option<Vec<(u32, String)>>> {
     let tables = "SELECT count(*) FILTER (WHERE relname = 'tenantry_migrations'), count(*)
          FROM pg_class c
          WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+             AND relname <> $1
              AND NOT EXISTS (SELECT 1 FROM pg_depend d
                              WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                                  AND d.deptype = 'e')";
-    let tables = session.one(tables, Vec::new()).await?;
+    let tables = session.one(tables, params![UNFINISHED]).await?;
     let (ours, all): (i64, i64) = (tables.try_get(0)?, tables.try_get(1)?);
     if ours == 0 {
         return Ok((all == 0).then(Vec::new));
