@@ -223,7 +223,8 @@ async fn tables(connection: &ClientWrapper) -> error::Result<Vec<Table>> {
          GROUP BY c.relname ORDER BY c.relname COLLATE \"C\"";
     let others = vec![MIGRATED, UNFINISHED, OF_PROCESSES];
     let rows = connection.query(sql, &[&others]).await?;
-    let tables = rows.iter().map(|row| Ok(Table { name: row.try_get(0)?, columns: row.try_get(1)? }));
+    let tables =
+        rows.iter().map(|row| Ok(Table { name: row.try_get(0)?, columns: row.try_get(1)? }));
     tables.collect()
 }
 

@@ -227,7 +227,9 @@ impl Target for CopyTarget {
             let sql = "PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)";
             error(connection.execute_batch(sql).map_err(Into::into))?;
         }
-        error(self.connection.execute_batch(&format!("DROP TABLE {UNFINISHED}")).map_err(Into::into))
+        error(
+            self.connection.execute_batch(&format!("DROP TABLE {UNFINISHED}")).map_err(Into::into),
+        )
     }
 }
 
