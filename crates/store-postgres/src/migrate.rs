@@ -23,12 +23,15 @@ struct Migration {
     copied: &'static [&'static str],
 }
 
+/// The table by which those of tenants are together.
+const TENANTS: &str = "tenants";
+
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "initial",
     sql: include_str!("../migrations/0001_initial.sql"),
     spread: &[
-        "tenants",
+        TENANTS,
         "ledger_heads",
         "ledger",
         "expiries",
@@ -53,6 +56,23 @@ impl Migration {
     fn checksum(&self) -> String {
         Hash(Sha256::digest(self.sql).into()).to_string()
     }
+
+    fn number_and_name(&self) -> String {
+        format!("{:04}_{}", self.version, self.name)
+    }
+
+    /// What has its tables spread over the machines, parents first. Those of tenants are together, so
+    /// that whatever is about one tenant stays on one machine.
+    fn spreading(&self) -> impl Iterator<Item = String> {
+        let spread = self.spread.iter().map(|table| match *table {
+            TENANTS => format!("SELECT create_distributed_table('{table}', 'tenant_id')"),
+            _ => format!(
+                "SELECT create_distributed_table('{table}', 'tenant_id', colocate_with => '{TENANTS}')"
+            ),
+        });
+        let copied = self.copied.iter();
+        spread.chain(copied.map(|table| format!("SELECT create_reference_table('{table}')")))
+    }
 }
 
 /// The newest version known here.
@@ -72,7 +92,8 @@ enum Use {
     Copy,
 }
 
-/// Brings a database to the newest version. Answers the names of the migrations it applied.
+/// Brings a database to the newest version. Answers the names of the migrations it applied, and
+/// where tables are spread, how many.
 pub(crate) async fn migrate(
     database: &Database,
     context: &Context,
@@ -134,9 +155,9 @@ async fn next(
         tenants::create_platform(session, context).await.map_err(opening)?;
         return Ok(None);
     };
-    apply(&mut session, migration, context).await.map_err(opening)?;
+    let done = apply(&mut session, migration, context).await.map_err(opening)?;
     session.commit().await.map_err(opening)?;
-    Ok(Some(format!("{:04}_{}", migration.version, migration.name)))
+    Ok(Some(done))
 }
 
 /// Refuses a database that is not at the newest version.
@@ -223,7 +244,8 @@ async fn applied(session: &mut Session) -> Result<Option<Vec<(u32, String)>>> {
     applied.collect::<Result<_>>().map(Some)
 }
 
-async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<()> {
+/// Applies a migration; answers its name, and what it did beside it.
+async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<String> {
     let spreads = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
     let spreads: bool = session.one(spreads, Vec::new()).await?.try_get(0)?;
     if migration.version == 1 {
@@ -240,26 +262,22 @@ async fn apply(session: &mut Session, migration: &Migration, context: &Context) 
     }
     session.run(migration.sql).await?;
     if spreads {
-        let first = migration.spread.iter().take(1);
-        for table in first {
-            session
-                .run(&format!("SELECT create_distributed_table('{table}', 'tenant_id')"))
-                .await?;
-        }
-        for table in migration.spread.iter().skip(1) {
-            let sql = format!(
-                "SELECT create_distributed_table('{table}', 'tenant_id', colocate_with => 'tenants')"
-            );
-            session.run(&sql).await?;
-        }
-        for table in migration.copied {
-            session.run(&format!("SELECT create_reference_table('{table}')")).await?;
+        for statement in migration.spreading() {
+            session.run(&statement).await?;
         }
     }
     let sql = "INSERT INTO tenantry_migrations VALUES ($1, $2, $3, $4)";
     let (now, checksum) = (context.clock.now(), migration.checksum());
     session
         .execute(sql, params![i64::from(migration.version), migration.name, checksum, now])
-        .await
-        .map(drop)
+        .await?;
+    let name = migration.number_and_name();
+    Ok(if spreads {
+        let (spread, copied) = (migration.spread.len(), migration.copied.len());
+        format!(
+            "{name} (Citus: {spread} tables spread by tenant_id, {copied} copied to every node)"
+        )
+    } else {
+        name
+    })
 }

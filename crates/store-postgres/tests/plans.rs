@@ -286,3 +286,44 @@ async fn the_schema_can_be_spread_by_tenant() {
         WHERE contype = 'f' AND c.attname <> 'tenant_id'";
     assert_eq!(database.run(foreign), "");
 }
+
+/// What looks like Citus to whoever migrates, and notes what is asked of it. It is not loaded, so
+/// nothing is spread.
+const CITUS: &str = "
+    CREATE SCHEMA citus;
+    CREATE TABLE citus.asked (number serial, function text, spread regclass, of text, beside text);
+    CREATE FUNCTION create_distributed_table(spread regclass, of text, colocate_with text DEFAULT '')
+        RETURNS void LANGUAGE sql AS $$ INSERT INTO citus.asked (function, spread, of, beside)
+            VALUES ('distributed', $1, $2, $3) $$;
+    CREATE FUNCTION create_reference_table(copied regclass)
+        RETURNS void LANGUAGE sql AS $$ INSERT INTO citus.asked (function, spread, of, beside)
+            VALUES ('reference', $1, '', '') $$;
+    INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+        VALUES (16000, 'citus', 10, 'citus'::regnamespace, false, '13.2')";
+
+#[tokio::test]
+async fn where_tables_are_spread_each_has_its_place() {
+    let database = databases::CLUSTER.database();
+    database.run(CITUS);
+    let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
+    let options = databases::options(&database);
+    let (store, applied) = PostgresStore::migrate(&options, clock, entropy).await.unwrap();
+    drop(store);
+    let tables = tenant_tables(&database);
+    let told = format!(
+        "0001_initial (Citus: {} tables spread by tenant_id, 3 copied to every node)",
+        tables.len()
+    );
+    assert_eq!(applied, [told]);
+    let asked = |condition: &str| {
+        lines(&database, &format!("SELECT spread FROM citus.asked WHERE {condition}"))
+    };
+    assert_eq!(asked("function = 'distributed' AND of = 'tenant_id'"), tables);
+    // Tenants first, and all others beside them.
+    assert_eq!(asked("number = 1 AND beside = ''"), BTreeSet::from(["tenants".to_owned()]));
+    assert_eq!(asked("beside = 'tenants'").len(), tables.len() - 1);
+    // Which migrations were applied is asked for by whoever migrates alone.
+    let mut global: BTreeSet<_> = GLOBAL.iter().map(|table| (*table).to_owned()).collect();
+    global.remove("tenantry_migrations");
+    assert_eq!(asked("function = 'reference'"), global);
+}
