@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+};
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tokio::time::Instant;
@@ -87,6 +89,11 @@ impl Database {
         Ok(session)
     }
 
+    /// A connection of one's own, closed when it is dropped.
+    pub(crate) async fn alone(&self) -> Result<ClientWrapper> {
+        Ok(Object::take(get(&self.writers).await?))
+    }
+
     /// The connection that counts calls. There is one.
     pub(crate) async fn counting(&self) -> Result<Session> {
         Ok(Session::of(get(&self.counting).await?))
@@ -102,7 +109,7 @@ fn pool(
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, tls, manager_config);
     let set_up = format!("{}; {durability}", timeouts(&limits));
-    let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+    let set_up = Hook::async_fn(move |client: &mut ClientWrapper, _| {
         let set_up = set_up.clone();
         Box::pin(async move { client.batch_execute(&set_up).await.map_err(HookError::Backend) })
     });
@@ -127,7 +134,7 @@ fn timeouts(limits: &Limits) -> String {
     )
 }
 
-async fn get(pool: &Pool) -> Result<deadpool_postgres::Object> {
+async fn get(pool: &Pool) -> Result<Object> {
     use deadpool_postgres::{PoolError, TimeoutType};
 
     pool.get().await.map_err(|error| match error {

@@ -72,6 +72,7 @@ mod api_keys;
 mod audit;
 mod books;
 mod connect;
+mod copying;
 mod credentials;
 mod erasure;
 mod error;
@@ -97,6 +98,7 @@ mod turns;
 mod usage;
 mod users;
 
+pub use crate::copying::{CopySource, CopyTarget};
 pub use crate::error::OpenError;
 pub use crate::options::{Limits, Options};
 

@@ -3,6 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 use tenantry_domain::ledger::Hash;
+use tenantry_store::copying::UNFINISHED;
 
 use crate::books::Context;
 use crate::connect::Database;
@@ -22,12 +23,15 @@ struct Migration {
     copied: &'static [&'static str],
 }
 
+/// The table by which those of tenants are together.
+const TENANTS: &str = "tenants";
+
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "initial",
     sql: include_str!("../migrations/0001_initial.sql"),
     spread: &[
-        "tenants",
+        TENANTS,
         "ledger_heads",
         "ledger",
         "expiries",
@@ -52,6 +56,23 @@ impl Migration {
     fn checksum(&self) -> String {
         Hash(Sha256::digest(self.sql).into()).to_string()
     }
+
+    fn number_and_name(&self) -> String {
+        format!("{:04}_{}", self.version, self.name)
+    }
+
+    /// What has its tables spread over the machines, parents first. Those of tenants are together, so
+    /// that whatever is about one tenant stays on one machine.
+    fn spreading(&self) -> impl Iterator<Item = String> {
+        let spread = self.spread.iter().map(|table| match *table {
+            TENANTS => format!("SELECT create_distributed_table('{table}', 'tenant_id')"),
+            _ => format!(
+                "SELECT create_distributed_table('{table}', 'tenant_id', colocate_with => '{TENANTS}')"
+            ),
+        });
+        let copied = self.copied.iter();
+        spread.chain(copied.map(|table| format!("SELECT create_reference_table('{table}')")))
+    }
 }
 
 /// The newest version known here.
@@ -59,13 +80,56 @@ fn newest() -> u32 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 
-/// Brings a database to the newest version. Answers the names of the migrations it applied.
+/// The table that tells which migrations were applied.
+pub(crate) const MIGRATED: &str = "tenantry_migrations";
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// To be used, as a whole one.
+    Whole,
+    /// To be copied into.
+    Copy,
+}
+
+/// Brings a database to the newest version. Answers the names of the migrations it applied, and
+/// where tables are spread, how many.
 pub(crate) async fn migrate(
     database: &Database,
     context: &Context,
 ) -> std::result::Result<Vec<String>, OpenError> {
+    migrate_for(Use::Whole, database, context).await
+}
+
+/// The same, for an empty database that an installation is to be copied into. Until somebody says
+/// that this is done, nobody else can open it.
+pub(crate) async fn migrate_to_copy(
+    database: &Database,
+    context: &Context,
+) -> std::result::Result<(), OpenError> {
+    let opening = Fault::while_opening;
+    let mut session = database.patient().await.map_err(opening)?;
+    Lock::Migration.take_here(&mut session);
+    session.flush().await.map_err(opening)?;
+    let found = applied(&mut session).await.map_err(opening)?;
+    if found.is_none_or(|applied| !applied.is_empty()) || is_unfinished(&mut session).await? {
+        return Err(OpenError::Unusable(
+            "it has tables already: copy into a database that is empty".to_owned(),
+        ));
+    }
+    // Before anything else, so that it never looks whole.
+    session.run(&format!("CREATE TABLE {UNFINISHED} ()")).await.map_err(opening)?;
+    session.commit().await.map_err(opening)?;
+    migrate_for(Use::Copy, database, context).await.map(drop)
+}
+
+async fn migrate_for(
+    purpose: Use,
+    database: &Database,
+    context: &Context,
+) -> std::result::Result<Vec<String>, OpenError> {
     let mut names = Vec::new();
-    while let Some(name) = next(database, context).await? {
+    while let Some(name) = next(purpose, database, context).await? {
         names.push(name);
     }
     Ok(names)
@@ -74,6 +138,7 @@ pub(crate) async fn migrate(
 /// Applies the next migration, in one transaction; what must be there after the last of them is made
 /// in one of its own. `None` if nothing was left to do.
 async fn next(
+    purpose: Use,
     database: &Database,
     context: &Context,
 ) -> std::result::Result<Option<String>, OpenError> {
@@ -82,26 +147,50 @@ async fn next(
     require_utf8(&mut session).await?;
     Lock::Migration.take_here(&mut session);
     session.flush().await.map_err(opening)?;
+    if purpose == Use::Whole {
+        require_whole(&mut session).await?;
+    }
     let version = check(&mut session).await?;
     let Some(migration) = MIGRATIONS.iter().find(|migration| migration.version > version) else {
         tenants::create_platform(session, context).await.map_err(opening)?;
         return Ok(None);
     };
-    apply(&mut session, migration, context).await.map_err(opening)?;
+    let done = apply(&mut session, migration, context).await.map_err(opening)?;
     session.commit().await.map_err(opening)?;
-    Ok(Some(format!("{:04}_{}", migration.version, migration.name)))
+    Ok(Some(done))
 }
 
 /// Refuses a database that is not at the newest version.
 pub(crate) async fn require_newest(database: &Database) -> std::result::Result<(), OpenError> {
     let mut session = database.snapshot().await.map_err(Fault::while_opening)?;
     require_utf8(&mut session).await?;
+    require_whole(&mut session).await?;
     let (found, known) = (check(&mut session).await?, newest());
     match found {
         0 => Err(OpenError::Absent),
         found if found == known => Ok(()),
         found => Err(OpenError::Older { found, known }),
     }
+}
+
+/// Refuses a database into which an installation is being copied, or was when that was cut off.
+async fn require_whole(session: &mut Session) -> std::result::Result<(), OpenError> {
+    if is_unfinished(session).await? {
+        return Err(OpenError::Unusable(
+            "an installation is being copied into it, or that was cut off: wait for it, or make \
+             the database anew and copy again"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+async fn is_unfinished(session: &mut Session) -> std::result::Result<bool, OpenError> {
+    let found = async {
+        let row = session.one("SELECT to_regclass($1::text) IS NOT NULL", params![UNFINISHED]);
+        Ok(row.await?.try_get::<_, bool>(0)?)
+    };
+    found.await.map_err(Fault::while_opening)
 }
 
 async fn require_utf8(session: &mut Session) -> std::result::Result<(), OpenError> {
@@ -136,10 +225,11 @@ async fn applied(session: &mut Session) -> Result<Option<Vec<(u32, String)>>> {
     let tables = "SELECT count(*) FILTER (WHERE relname = 'tenantry_migrations'), count(*)
          FROM pg_class c
          WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+             AND relname <> $1
              AND NOT EXISTS (SELECT 1 FROM pg_depend d
                              WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                                  AND d.deptype = 'e')";
-    let tables = session.one(tables, Vec::new()).await?;
+    let tables = session.one(tables, params![UNFINISHED]).await?;
     let (ours, all): (i64, i64) = (tables.try_get(0)?, tables.try_get(1)?);
     if ours == 0 {
         return Ok((all == 0).then(Vec::new));
@@ -154,7 +244,8 @@ async fn applied(session: &mut Session) -> Result<Option<Vec<(u32, String)>>> {
     applied.collect::<Result<_>>().map(Some)
 }
 
-async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<()> {
+/// Applies a migration; answers its name, and what it did beside it.
+async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<String> {
     let spreads = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
     let spreads: bool = session.one(spreads, Vec::new()).await?.try_get(0)?;
     if migration.version == 1 {
@@ -171,26 +262,22 @@ async fn apply(session: &mut Session, migration: &Migration, context: &Context) 
     }
     session.run(migration.sql).await?;
     if spreads {
-        let first = migration.spread.iter().take(1);
-        for table in first {
-            session
-                .run(&format!("SELECT create_distributed_table('{table}', 'tenant_id')"))
-                .await?;
-        }
-        for table in migration.spread.iter().skip(1) {
-            let sql = format!(
-                "SELECT create_distributed_table('{table}', 'tenant_id', colocate_with => 'tenants')"
-            );
-            session.run(&sql).await?;
-        }
-        for table in migration.copied {
-            session.run(&format!("SELECT create_reference_table('{table}')")).await?;
+        for statement in migration.spreading() {
+            session.run(&statement).await?;
         }
     }
     let sql = "INSERT INTO tenantry_migrations VALUES ($1, $2, $3, $4)";
     let (now, checksum) = (context.clock.now(), migration.checksum());
     session
         .execute(sql, params![i64::from(migration.version), migration.name, checksum, now])
-        .await
-        .map(drop)
+        .await?;
+    let name = migration.number_and_name();
+    Ok(if spreads {
+        let (spread, copied) = (migration.spread.len(), migration.copied.len());
+        format!(
+            "{name} (Citus: {spread} tables spread by tenant_id, {copied} copied to every node)"
+        )
+    } else {
+        name
+    })
 }

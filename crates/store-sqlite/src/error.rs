@@ -114,6 +114,15 @@ pub enum OpenError {
     /// There is no database yet.
     #[error("there is no database in {0}: start `tenantry serve` or `tenantry migrate` first")]
     Absent(String),
+    /// An installation is being copied into it, or was.
+    #[error(
+        "an installation is being copied into {0}, or that was cut off: wait for it, or remove the \
+         directory and copy again"
+    )]
+    Unfinished(String),
+    /// There is a database already.
+    #[error("{0} has a database already: copy into a directory that is empty")]
+    NotEmpty(String),
     /// The database has not been brought to this version yet.
     #[error("{path} is at version {found}: run `tenantry migrate` to bring it to {known}")]
     Older {

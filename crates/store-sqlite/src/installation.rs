@@ -93,7 +93,7 @@ pub(crate) fn ping(connection: &Connection, now: Timestamp) -> crate::error::Res
     Ok(())
 }
 
-fn bound_key(connection: &Connection) -> crate::error::Result<Option<String>> {
+pub(crate) fn bound_key(connection: &Connection) -> crate::error::Result<Option<String>> {
     let key_id =
         sql::optional(connection, "SELECT master_key_id FROM installation", [], |row| row.get(0))?;
     Ok(key_id.flatten())

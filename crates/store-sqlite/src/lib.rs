@@ -27,6 +27,7 @@ mod books;
 mod call_book;
 mod carrier;
 mod connect;
+mod copying;
 mod credentials;
 mod erasure;
 mod error;
@@ -53,6 +54,7 @@ mod writer;
 use crate::error::Fault;
 use crate::migrate::{CALLS, DATABASE};
 
+pub use crate::copying::{CopySource, CopyTarget};
 pub use crate::error::OpenError;
 
 /// A store in a data directory.
@@ -124,6 +126,7 @@ impl SqliteStore {
         let lock = database.lock()?;
         let mut connection = database.open_writer()?;
         let calls = database.open_calls()?;
+        migrate::require_whole(&connection, &database.name())?;
         let context = Context::new(clock, entropy);
         let mut applied = migrate::migrate(&connection, &database.name(), &context, &DATABASE)?;
         applied.extend(migrate::migrate(&calls, &database.calls_name(), &context, &CALLS)?);
@@ -150,6 +153,7 @@ impl SqliteStore {
     ) -> std::result::Result<Self, OpenError> {
         let database = Database::find(directory)?;
         let connection = database.open_writer()?;
+        migrate::require_whole(&connection, &database.name())?;
         migrate::require_newest(&connection, &database.name(), &DATABASE)?;
         Self::start(database, connection, Context::new(clock, entropy), None, GROUP)
     }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 use tenantry_domain::ledger::Hash;
 use tenantry_domain::text::fold;
+use tenantry_store::copying::UNFINISHED;
 
 use crate::books::Context;
 use crate::error::{Fault, OpenError, Result};
@@ -137,6 +138,19 @@ pub(crate) fn require_newest(
     }
 }
 
+/// Refuses a database into which an installation is being copied, or was when that was cut off.
+pub(crate) fn require_whole(
+    connection: &Connection,
+    path: &str,
+) -> std::result::Result<(), OpenError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)";
+    let unfinished = connection.query_row(sql, [UNFINISHED], |row| row.get(0));
+    match unfinished.map_err(|error| Fault::from(error).while_opening(path))? {
+        true => Err(OpenError::Unfinished(path.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Reads a database's version and refuses one that this Tenantry cannot use.
 fn check(
     connection: &Connection,
@@ -164,8 +178,8 @@ fn check(
 }
 
 fn applied(connection: &Connection, history: &History) -> Result<Vec<(u32, String)>> {
-    let tables: i64 =
-        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables = "SELECT COUNT(*) FROM sqlite_schema WHERE name <> ?1";
+    let tables: i64 = connection.query_row(tables, [UNFINISHED], |row| row.get(0))?;
     let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if tables == 0 {
         return Ok(Vec::new());

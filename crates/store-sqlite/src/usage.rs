@@ -21,7 +21,7 @@ use crate::writer::Outcome;
 /// The rows of what other services report.
 const REPORTED: i64 = 0;
 /// The rows of the one server: of its changes in the database, of other calls in their own file.
-const METERED: i64 = 1;
+pub(crate) const METERED: i64 = 1;
 
 #[async_trait]
 impl Usage for SqliteStore {

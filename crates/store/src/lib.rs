@@ -52,6 +52,7 @@ use tenantry_domain::user::{
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod copying;
 pub mod list;
 pub mod posting;
 mod purge;

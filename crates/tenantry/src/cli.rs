@@ -8,7 +8,7 @@ use tenantry_domain::access::Role;
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::text::{Email, Name};
 
-use crate::database::GivenDatabase;
+use crate::database::{GivenDatabase, Location};
 use crate::limits::GivenLimits;
 
 /// Exact, real-time statistics for multi-tenant platforms.
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     },
     /// Bring the database to this version
     Migrate,
+    /// Copy an installation into an empty directory or database, while no server of it runs
+    Copy(CopyFlags),
     /// Print the OpenAPI document
     Openapi,
     /// Administer the installation
@@ -94,6 +96,16 @@ pub(crate) struct ServerFlags {
     pub(crate) metrics_public: bool,
     #[command(flatten)]
     pub(crate) limits: GivenLimits,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyFlags {
+    /// What to copy
+    #[arg(long, value_name = "sqlite:DIR|postgres://…", value_parser = Location::parse)]
+    pub(crate) from: Location,
+    /// Where to
+    #[arg(long, value_name = "sqlite:DIR|postgres://…", value_parser = Location::parse)]
+    pub(crate) to: Location,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::logging;
 
 mod admin;
+mod copy;
 mod demo;
 mod migrate;
 mod progress;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             Command::Stats { tenant, json } => stats::run(&settings, tenant, json).await,
             Command::Verify { tenant } => return verify::run(&settings, tenant).await,
             Command::Migrate => migrate::run(&settings).await,
+            Command::Copy(flags) => copy::run(&settings, &flags).await,
             Command::Openapi => print(&tenantry_web::openapi_json()),
             Command::Admin(AdminCommand::Create { email, name, tenant, password_stdin }) => {
                 admin::create(&settings, tenant, email, name, password_stdin).await

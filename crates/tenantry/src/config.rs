@@ -34,6 +34,8 @@ struct File {
 pub(crate) struct Settings {
     /// The PostgreSQL database, if the data is there.
     pub(crate) database: Option<Options>,
+    /// How it is used, or another one.
+    given_database: GivenDatabase,
     /// Where the data is else, and the master key; `None`: the command's default.
     data_dir: Option<PathBuf>,
     /// The `iss` of the built-in realm's tokens.
@@ -67,8 +69,10 @@ impl Settings {
                 anyhow::bail!("{MASTER_KEY} must be 32 bytes in base64")
             }
         };
+        let given_database = common.database.over(file.database);
         Ok(Self {
-            database: common.database.over(file.database)?,
+            database: given_database.options()?,
+            given_database,
             data_dir: common.data_dir.or(file.data_dir),
             issuer: common.issuer.or(file.issuer).unwrap_or_else(|| "tenantry".to_owned()),
             log: common.log.or(file.log),
@@ -86,6 +90,11 @@ impl Settings {
             Some(database) => Place::Database(database),
             None => Place::Directory(self.data_dir_or(DATA_DIR)),
         }
+    }
+
+    /// How a database is used that is not the one in force.
+    pub(crate) fn database_at(&self, url: &SecretText) -> Result<Options> {
+        self.given_database.options_of(url)
     }
 
     /// The data directory, for a command with a default of its own.

@@ -82,40 +82,69 @@ pub(crate) struct GivenDatabase {
     queue_timeout: Option<Time>,
 }
 
+/// Where the data of an installation is, as `copy` is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Location {
+    /// A data directory.
+    Directory(PathBuf),
+    /// The URL of a database.
+    Database(SecretText),
+}
+
+impl Location {
+    /// Repeats nothing of what it refuses: it can be a URL with a password.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.strip_prefix("sqlite:") {
+            Some("") => Err("must name a directory after sqlite:"),
+            Some(directory) => Ok(Self::Directory(directory.into())),
+            // What is wrong with it is said without it.
+            None => Ok(Self::Database(SecretText::new(text.to_owned()))),
+        }
+    }
+}
+
 impl GivenDatabase {
-    /// The database in force, if there is one: these settings go before those of the file, and those
-    /// before the defaults.
-    pub(crate) fn over(self, file: Self) -> Result<Option<Options>> {
-        let Some(url) = self.url.or(file.url) else { return Ok(None) };
+    /// These settings, and those of the file where these say nothing.
+    pub(crate) fn over(self, file: Self) -> Self {
+        Self {
+            url: self.url.or(file.url),
+            password: self.password.or(file.password),
+            password_file: self.password_file.or(file.password_file),
+            pool_size: self.pool_size.or(file.pool_size),
+            connect_timeout: self.connect_timeout.or(file.connect_timeout),
+            statement_timeout: self.statement_timeout.or(file.statement_timeout),
+            queue_timeout: self.queue_timeout.or(file.queue_timeout),
+        }
+    }
+
+    /// The database in force, if there is one.
+    pub(crate) fn options(&self) -> Result<Option<Options>> {
+        self.url.as_ref().map(|url| self.options_of(url)).transpose()
+    }
+
+    /// Another database under the same settings.
+    pub(crate) fn options_of(&self, url: &SecretText) -> Result<Options> {
         let limits = Limits::default();
-        let time = |given: Option<Time>, file: Option<Time>, default: Duration| {
-            given.or(file).map_or(default, |Time(duration)| duration)
+        let time = |given: Option<Time>, default: Duration| {
+            given.map_or(default, |Time(duration)| duration)
         };
         let limits = Limits {
-            pool_size: self.pool_size.or(file.pool_size).map_or(limits.pool_size, |it| it.0),
-            connect_timeout: time(
-                self.connect_timeout,
-                file.connect_timeout,
-                limits.connect_timeout,
-            ),
-            statement_timeout: time(
-                self.statement_timeout,
-                file.statement_timeout,
-                limits.statement_timeout,
-            ),
-            queue_timeout: time(self.queue_timeout, file.queue_timeout, limits.queue_timeout),
+            pool_size: self.pool_size.map_or(limits.pool_size, |it| it.0),
+            connect_timeout: time(self.connect_timeout, limits.connect_timeout),
+            statement_timeout: time(self.statement_timeout, limits.statement_timeout),
+            queue_timeout: time(self.queue_timeout, limits.queue_timeout),
         };
         let password = match std::env::var(PASSWORD) {
             Ok(password) => Some(SecretText::new(password)),
-            Err(std::env::VarError::NotPresent) => file.password,
+            Err(std::env::VarError::NotPresent) => self.password.clone(),
             Err(std::env::VarError::NotUnicode(_)) => anyhow::bail!("{PASSWORD} must be text"),
         };
-        let password = match (password, self.password_file.or(file.password_file)) {
-            (None, Some(path)) => Some(read_password(&path)?),
+        let password = match (password, &self.password_file) {
+            (None, Some(path)) => Some(read_password(path)?),
             (password, _) => password,
         };
         let password = password.as_ref().map(SecretText::expose);
-        Ok(Some(Options::new(url.expose(), password, limits)?))
+        Ok(Options::new(url.expose(), password, limits)?)
     }
 }
 
@@ -186,7 +215,7 @@ mod tests {
             .flatten()
             .collect();
         assert_eq!(told.len(), 2 * 4);
-        let options = given(&told).over(GivenDatabase::default()).unwrap().unwrap();
+        let options = given(&told).options().unwrap().unwrap();
         assert_eq!(options.limits(), Limits::default());
     }
 
@@ -195,7 +224,7 @@ mod tests {
         let file: GivenDatabase =
             toml::from_str("pool-size = 3\nconnect-timeout = \"2s\"").unwrap();
         let flags = given(&["--database-pool-size=4".to_owned()]);
-        let limits = flags.over(file).unwrap().unwrap().limits();
+        let limits = flags.over(file).options().unwrap().unwrap().limits();
         assert_eq!(limits.pool_size, 4);
         assert_eq!(limits.connect_timeout, Duration::from_secs(2));
         assert_eq!(limits.queue_timeout, Limits::default().queue_timeout);
@@ -207,7 +236,7 @@ mod tests {
         let words = ["tenantry", "migrate", "--database", "postgres://ann:hunter2@h/d?hunter2"];
         let cli = Cli::try_parse_from(words).unwrap();
         assert!(!format!("{cli:?}").contains("hunter2"));
-        let error = cli.common.database.over(GivenDatabase::default()).unwrap_err();
+        let error = cli.common.database.options().unwrap_err();
         assert!(!format!("{error:#} {error:?}").contains("hunter2"));
     }
 }

@@ -13,6 +13,7 @@ use tenantry_security::master_key::MasterKey;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{Service, Wiring};
 use tenantry_store::Store;
+use tenantry_store::copying::{Source, Target};
 use tenantry_store_postgres::{Options, PostgresStore};
 use tenantry_store_sqlite::SqliteStore;
 
@@ -78,6 +79,49 @@ impl Key {
             ),
         }
     }
+}
+
+/// Takes an installation to copy it; nobody can use it meanwhile. Its secrets are sealed with its
+/// master key, so whoever copies it shows that the key is there.
+pub(crate) async fn copy_from(settings: &Settings, place: Place<'_>) -> Result<Box<dyn Source>> {
+    let key = Key::of(settings, place)?;
+    let (source, bound): (Box<dyn Source>, _) = match place {
+        Place::Directory(path) => {
+            let source = tenantry_store_sqlite::CopySource::open(path)?;
+            let bound = source.master_key_id()?;
+            (Box::new(source), bound)
+        }
+        Place::Database(options) => {
+            let source = tenantry_store_postgres::CopySource::open(options).await?;
+            let bound = source.master_key_id().await?;
+            (Box::new(source), bound)
+        }
+    };
+    let Some(bound) = bound else { return Ok(source) };
+    let key = match key {
+        Key::Given(key) => key,
+        Key::InFile(path) => key_from_file(&path, true)?,
+    };
+    if key.id() != bound {
+        bail!(
+            "the master key does not match the installation that is copied: give it in \
+             TENANTRY_MASTER_KEY, or as the file {KEY_FILE} of its data directory"
+        );
+    }
+    Ok(source)
+}
+
+/// Makes an empty store to copy into.
+pub(crate) async fn copy_to(place: Place<'_>) -> Result<Box<dyn Target>> {
+    let clock = Arc::new(SystemClock);
+    Ok(match place {
+        Place::Directory(path) => {
+            Box::new(tenantry_store_sqlite::CopyTarget::create(path, clock, entropy())?)
+        }
+        Place::Database(it) => {
+            Box::new(tenantry_store_postgres::CopyTarget::create(it, clock, entropy()).await?)
+        }
+    })
 }
 
 /// Opens an installation as its server, or one of them.

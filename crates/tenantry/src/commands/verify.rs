@@ -20,22 +20,29 @@ pub(crate) async fn run(settings: &Settings, tenant: Option<TenantId>) -> Result
         Some(tenant) => vec![tenant],
         None => all_tenants(&*store).await?,
     };
+    let reports = recount(&*store, tenants).await?;
+    let drifted = reports.iter().filter(|report| !report.flaws.is_empty()).count();
+    print(&for_people(&reports, drifted))?;
+    Ok(if drifted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Recounts these tenants and walks their ledgers.
+pub(super) async fn recount(store: &dyn Store, tenants: Vec<TenantId>) -> Result<Vec<Report>> {
     let bar = progress::bar(tenants.len() as u64, "recounting");
     let mut reports = Vec::with_capacity(tenants.len());
     for tenant in tenants {
-        let Some(report) = verify(&*store, tenant).await? else {
+        let Some(report) = verify(store, tenant).await? else {
             bail!("there never was a tenant {tenant}");
         };
         reports.push(report);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let drifted = reports.iter().filter(|report| !report.flaws.is_empty()).count();
-    print(&for_people(&reports, drifted))?;
-    Ok(if drifted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(reports)
 }
 
-async fn all_tenants(store: &dyn Store) -> Result<Vec<TenantId>> {
+/// Those that there are, and those that there were.
+pub(super) async fn all_tenants(store: &dyn Store) -> Result<Vec<TenantId>> {
     let mut tenants: Vec<TenantId> = Vec::new();
     loop {
         let next = store.tenant_ids(tenants.last().copied(), CHUNK).await?;

@@ -9,6 +9,7 @@
 
 mod clock;
 mod commands;
+mod copy;
 mod demo;
 mod disk;
 mod faults;

@@ -8,7 +8,7 @@ use tenantry_testkit_postgres::{Cluster, Database, ENCRYPTED, PASSWORD};
 
 use crate::support::{ACME, Output, PLATFORM, SERVE, Server, run, tenantry};
 
-static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start_with_tls);
+pub(crate) static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start_with_tls);
 
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const OTHER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";

@@ -1,0 +1,200 @@
+//! `copy`: an installation moves to a database and back, with everything that it is, or not at all.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tenantry_testkit::tamper;
+use tenantry_testkit_postgres::Database;
+
+use crate::postgres::CLUSTER;
+use crate::support::{
+    ACME, DataDir, Output, PLATFORM, SERVE, Server, compact, run, tenantry, without_times,
+};
+
+/// What is about a database and its processes, not of the installation.
+const NOT_COPIED: &[&str] = &["tenantry_migrations", "usage_slots"];
+
+/// A command that is given the master key of a directory, if it has one.
+fn with_key(directory: &DataDir, arguments: &str) -> Command {
+    let mut command = tenantry(arguments);
+    if let Ok(key) = std::fs::read_to_string(directory.path().join("master.key")) {
+        command.env("TENANTRY_MASTER_KEY", key.trim_end());
+    }
+    command
+}
+
+fn sqlite(directory: &Path) -> String {
+    format!("sqlite:{}", directory.display())
+}
+
+fn copy(keys: &DataDir, from: &str, to: &str) -> Output {
+    run(with_key(keys, "copy").args(["--from", from, "--to", to]))
+}
+
+/// How many rows of each table a copy has told.
+fn told(output: Output) -> BTreeMap<String, u64> {
+    let output = output.succeeded().stdout;
+    assert!(output.contains(" tenants recounted, all exact\n"), "{output}");
+    let lines = output.lines().filter_map(|line| line.strip_suffix(" rows")?.split_once(": "));
+    lines.map(|(table, rows)| (table.to_owned(), rows.parse().unwrap())).collect()
+}
+
+/// How many rows each table has, and a digest of them.
+fn content(database: &Database) -> BTreeMap<String, (u64, String)> {
+    let tables = database
+        .run("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename");
+    let tables = tables.lines().filter(|table| !NOT_COPIED.contains(table));
+    let digest = |table: &str| {
+        let sql = format!(
+            "SELECT count(*) || '|' || coalesce(md5(string_agg(it, ',' ORDER BY it)), '')
+             FROM (SELECT t::text COLLATE \"C\" AS it FROM {table} t) it"
+        );
+        let line = database.run(&sql);
+        let (rows, digest) = line.split_once('|').unwrap();
+        (table.to_owned(), (rows.parse().unwrap(), digest.to_owned()))
+    };
+    tables.map(digest).collect()
+}
+
+/// What the bearer of a token is told of Acme, times of the telling aside.
+async fn answers(server: &Server, operator: &str) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for path in [
+        format!("/admin/audit-logs?tenantId={ACME}&limit=500"),
+        format!("/admin/tenants/{ACME}/users?limit=500"),
+        "/admin/tenants?limit=500".to_owned(),
+    ] {
+        answers.push(server.data(&path, operator, ACME).await);
+    }
+    answers
+}
+
+fn statistics(mut command: Command) -> String {
+    without_times(&compact(run(&mut command).succeeded().stdout.trim_end()))
+}
+
+/// Repeats a request that was made before the copy: the answer, if it is the same one.
+async fn invite(server: &Server, operator: &str) -> (Option<String>, Value) {
+    let path = format!("/admin/tenants/{ACME}/users");
+    let request = server.request("POST", &path, operator, ACME).header("Idempotency-Key", "once");
+    let answer = request.json(&json!({"email": "ann@example.com"})).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let replayed = answer.headers().get("Idempotent-Replayed");
+    let replayed = replayed.map(|it| it.to_str().unwrap().to_owned());
+    (replayed, answer.json::<Value>().await.unwrap()["data"].take())
+}
+
+#[tokio::test]
+async fn an_installation_moves_to_a_database_and_back() {
+    let (sample, back) = (DataDir::new(), DataDir::new());
+    let demo = sample.demo();
+    let operator = sample.operator();
+    let (_, invited) = invite(&demo, &operator).await;
+    // Of a deleted tenant something may be left to remove.
+    let path = format!("/admin/tenants/{PLATFORM}/stats");
+    demo.get(&path, &operator, PLATFORM).await;
+    let before = answers(&demo, &operator).await;
+    demo.terminate();
+    demo.end().succeeded();
+    let stats = format!("stats {ACME} --json");
+    let numbers = statistics(sample.command(&stats));
+    let platform = format!("stats {PLATFORM} --json");
+    let calls = statistics(sample.command(&platform));
+
+    let (one, two) = (CLUSTER.database(), CLUSTER.database());
+    let to_database = told(copy(&sample, &sqlite(&sample.path()), &one.url()));
+    // What there is only for a moment.
+    one.run("INSERT INTO purges VALUES ('11111111-1111-4111-8111-111111111111')");
+    let back_again = told(copy(&sample, &one.url(), &sqlite(&back.path())));
+    copy(&sample, &sqlite(&back.path()), &two.url()).succeeded();
+
+    // Each table was copied, and each has rows that show it.
+    let content = |database| content(database);
+    let (first, second) = (content(&one), content(&two));
+    for (table, (rows, _)) in &first {
+        assert!(*rows > 0, "{table} has no rows");
+        assert_eq!(back_again[table], *rows, "{table}");
+        assert!(table == "purges" || to_database[table] == *rows, "{table}");
+    }
+    assert_eq!(back_again.len(), first.len());
+    assert_eq!(first, second);
+
+    let in_database = |arguments: &str| {
+        let mut command = with_key(&sample, arguments);
+        command.env("TENANTRY_DATABASE", one.url());
+        command
+    };
+    let in_directory = |arguments: &str| {
+        let mut command = with_key(&sample, arguments);
+        command.arg("--data-dir").arg(back.path());
+        command
+    };
+    for place in [&in_database as &dyn Fn(&str) -> Command, &in_directory] {
+        assert_eq!(statistics(place(&stats)), numbers);
+        assert_eq!(statistics(place(&platform)), calls);
+        let server = Server::start(&mut place(SERVE));
+        // The keys are the same, so a token is good still, and an answer is opened again.
+        assert_eq!(answers(&server, &operator).await, before);
+        assert_eq!(invite(&server, &operator).await, (Some("true".to_owned()), invited.clone()));
+        server.stop();
+        run(&mut place("verify")).succeeded();
+    }
+}
+
+#[test]
+fn what_is_in_use_or_not_empty_is_not_copied() {
+    let (sample, other) = (DataDir::new(), DataDir::new());
+    let server = sample.serve();
+    let database = CLUSTER.database();
+    let (from, to) = (sqlite(&sample.path()), database.url());
+    copy(&sample, &from, &to).failed_with(&["another server is using"]);
+    server.stop();
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(database.run(tables), "0");
+    copy(&sample, &from, &to).succeeded();
+    copy(&sample, &from, &to).failed_with(&["tables already", "empty"]);
+    copy(&sample, &to, &from).failed_with(&["a database already", "empty"]);
+
+    let server = Server::start(with_key(&sample, SERVE).env("TENANTRY_DATABASE", &to));
+    let to_directory = sqlite(&other.path());
+    copy(&sample, &to, &to_directory).failed_with(&["others are connected", "stop every server"]);
+    server.stop();
+    // Without the key, what is sealed with it would be lost.
+    copy(&other, &to, &to_directory).failed_with(&["TENANTRY_MASTER_KEY"]);
+    let mut wrong = tenantry("copy");
+    wrong.env("TENANTRY_MASTER_KEY", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+    run(wrong.args(["--from", &to, "--to", &to_directory])).failed_with(&["does not match"]);
+    assert!(!other.path().exists());
+}
+
+#[test]
+fn what_was_cut_off_is_not_used() {
+    let (sample, other) = (DataDir::new(), DataDir::new());
+    sample.serve().stop();
+    let (database, broken) = (CLUSTER.database(), CLUSTER.database());
+    copy(&sample, &sqlite(&sample.path()), &database.url()).succeeded();
+    // The last table cannot be copied either way: each store refuses one of these.
+    let user = "INSERT INTO users (tenant_id, user_id, email, email_key, status, tenant_admin,
+         member, created_at, updated_at)
+         VALUES ('00000000-0000-7000-8000-000000000000', gen_random_uuid(), 'a', 'a', 'active',
+             false, false, 0, 0)";
+    database.run(&format!("DROP INDEX users_by_email; {user}; {user}"));
+    tamper(&sample.path(), "INSERT INTO usage_months VALUES (x'00', 1, 1, 1)");
+    let unfinished = ["an installation is being copied into", "again"];
+
+    let (to_directory, to_database) = (sqlite(&other.path()), broken.url());
+    assert_eq!(copy(&sample, &database.url(), &to_directory).code, Some(1));
+    for arguments in [SERVE, "migrate", "verify", "token --role super_admin"] {
+        other.run(arguments).failed_with(&unfinished);
+    }
+    copy(&sample, &to_directory, &database.url()).failed_with(&unfinished);
+
+    assert_eq!(copy(&sample, &sqlite(&sample.path()), &to_database).code, Some(1));
+    for arguments in [SERVE, "migrate", "verify", "token --role super_admin"] {
+        let mut command = with_key(&sample, arguments);
+        run(command.env("TENANTRY_DATABASE", &to_database)).failed_with(&unfinished);
+    }
+    copy(&sample, &sqlite(&sample.path()), &to_database).failed_with(&["tables already"]);
+}
