@@ -2,13 +2,14 @@
 
 use anyhow::{Result, ensure};
 
-use crate::deny;
 use crate::step::{self, command, succeeds};
+use crate::{deny, deploy};
 
 pub(crate) fn run() -> Result<()> {
     component("fmt", "rustfmt")?;
     component("clippy", "clippy")?;
     step::run(&mut command("cargo", &["fmt", "--all", "--check"]))?;
+    deploy::check()?;
     deny::check()?;
     // Clippy and rustdoc check the dependencies alike, so the second finds them checked.
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];

@@ -4,6 +4,7 @@
 
 mod bench;
 mod deny;
+mod deploy;
 mod fuzz;
 mod instructions;
 mod lint;

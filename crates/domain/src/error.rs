@@ -174,6 +174,14 @@ pub enum Error {
     /// The store cannot answer now and may be able to soon; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// The clock of this process is not the database's, by so many milliseconds (ahead, or negative:
+    /// behind): what it answers would be true at another instant for other processes.
+    #[error(
+        "the clock of this server is {} ms {} the database's",
+        .0.unsigned_abs(),
+        if *.0 > 0 { "ahead of" } else { "behind" }
+    )]
+    ClockDiffers(i64),
     /// Anything unexpected. The text is for the log, never for the caller.
     #[error("internal: {0}")]
     Internal(String),

@@ -29,6 +29,7 @@ pub(crate) struct Database {
     counting: Pool,
     turns: Turns,
     limits: Limits,
+    clock_tolerance: Option<Duration>,
 }
 
 impl Database {
@@ -44,12 +45,18 @@ impl Database {
             counting: pool(1, HANDED)?,
             turns: Turns::default(),
             limits,
+            clock_tolerance: options.clock_tolerance,
         })
     }
 
     /// Until when to try what is begun now.
     pub(crate) fn patience(&self) -> Instant {
         Instant::now() + self.limits.queue_timeout
+    }
+
+    /// How far a process's clock may be off its own.
+    pub(crate) const fn clock_tolerance(&self) -> Option<Duration> {
+        self.clock_tolerance
     }
 
     /// For single statements that read.
@@ -105,7 +112,7 @@ fn pool(
     size: usize,
     durability: &'static str,
 ) -> std::result::Result<Pool, deadpool_postgres::BuildError> {
-    let Options { config, tls, limits } = options.clone();
+    let Options { config, tls, limits, .. } = options.clone();
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, tls, manager_config);
     let set_up = format!("{}; {durability}", timeouts(&limits));

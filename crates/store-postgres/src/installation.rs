@@ -1,8 +1,11 @@
 //! What there is once for all tenants.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
-use tenantry_domain::error::Result;
+use tenantry_domain::error::{Error, Result};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_store::Installation;
 use tokio_postgres::Row;
@@ -17,14 +20,21 @@ const BOUND: &str = "SELECT master_key_id FROM installation";
 #[async_trait]
 impl Installation for PostgresStore {
     async fn ping(&self) -> Result<()> {
-        // Something real: a server that only reads, or has a full disk, answers other questions too.
-        let now = self.context.clock.now();
         self.retried(|| async {
             let mut session = self.database.transaction().await?;
+            let before = self.context.clock.now();
+            let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+            let theirs = session.one(sql, Vec::new()).await?.at(0)?;
+            let after = self.context.clock.now();
+            // Something real: a server that only reads, or has a full disk, answers other questions too.
             session.write("SET LOCAL synchronous_commit = off", Vec::new());
             let sql = "UPDATE installation SET pinged_at = $1 WHERE only_row = 1";
-            session.execute(sql, params![now]).await?;
-            session.commit().await
+            session.execute(sql, params![after]).await?;
+            session.commit().await?;
+            match self.database.clock_tolerance() {
+                Some(tolerance) => same_clock(before, theirs, after, tolerance),
+                None => Ok(()),
+            }
         })
         .await
     }
@@ -70,6 +80,23 @@ impl Installation for PostgresStore {
         })
         .await
     }
+}
+
+/// Fails if the database's clock is further off than that. It showed `theirs` at some time between
+/// `before` and `after`, so that a slow answer looks like no difference.
+fn same_clock(
+    before: Timestamp,
+    theirs: Timestamp,
+    after: Timestamp,
+    tolerance: Duration,
+) -> crate::error::Result<()> {
+    let (ahead, behind) =
+        (before.as_millis() - theirs.as_millis(), after.as_millis() - theirs.as_millis());
+    let off = if ahead > 0 { ahead } else { behind.min(0) };
+    if u128::from(off.unsigned_abs()) > tolerance.as_millis() {
+        return Err(Error::ClockDiffers(off).into());
+    }
+    Ok(())
 }
 
 fn read_key(row: &Row) -> crate::error::Result<StoredSigningKey> {

@@ -44,6 +44,8 @@ pub struct Options {
     pub(crate) config: Config,
     pub(crate) tls: MakeRustlsConnect,
     pub(crate) limits: Limits,
+    /// How far the clock may be off the database's.
+    pub(crate) clock_tolerance: Option<Duration>,
 }
 
 impl fmt::Debug for Options {
@@ -77,6 +79,13 @@ impl Options {
     /// How much is taken, and waited for.
     pub const fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Has a store that is asked whether it is there say so if its clock is further than this off the
+    /// database's.
+    #[must_use]
+    pub fn with_clock_tolerance(self, tolerance: Duration) -> Self {
+        Self { clock_tolerance: Some(tolerance), ..self }
     }
 
     /// Reads a URL as PostgreSQL's own programs do: `postgres://user:password@host:port/database`,
@@ -140,7 +149,7 @@ impl Options {
         config.tcp_user_timeout(2 * SILENCE);
         config.ssl_mode(mode.into());
         let tls = MakeRustlsConnect::new(tls::client(mode, roots.as_deref())?);
-        Ok(Self { config, tls, limits })
+        Ok(Self { config, tls, limits, clock_tolerance: None })
     }
 }
 

@@ -15,6 +15,9 @@ use crate::limits::Time;
 /// Holds the password. Not a flag: other users of the machine could read it there.
 const PASSWORD: &str = "TENANTRY_DATABASE_PASSWORD";
 
+/// How far a server's clock may be off the database's.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
+
 /// What is given: as flags, or in the table `database` of the settings file.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[command(next_help_heading = "PostgreSQL")]
@@ -144,7 +147,8 @@ impl GivenDatabase {
             (password, _) => password,
         };
         let password = password.as_ref().map(SecretText::expose);
-        Ok(Options::new(url.expose(), password, limits)?)
+        let options = Options::new(url.expose(), password, limits)?;
+        Ok(options.with_clock_tolerance(CLOCK_TOLERANCE))
     }
 }
 

@@ -275,7 +275,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::InFlight) => Code::IdempotencyInFlight,
         Error::PreconditionFailed => Code::PreconditionFailed,
         Error::IdempotencyKeyReused => Code::IdempotencyKeyReused,
-        Error::Unavailable(_) => Code::Unavailable,
+        Error::Unavailable(_) | Error::ClockDiffers(_) => Code::Unavailable,
         // A repetition is answered as the first request was, where the change was begun.
         Error::Internal(_) | Error::Repeated(_) => Code::Internal,
     }
@@ -284,7 +284,7 @@ fn use_case_code(error: &Error) -> Code {
 fn use_case_details(error: &Error) -> Cow<'static, str> {
     match error {
         Error::Unauthenticated(_) => "a valid bearer token is required".into(),
-        Error::InvalidTenantId(_) => error.to_string().into(),
+        Error::InvalidTenantId(_) | Error::ClockDiffers(_) => error.to_string().into(),
         Error::Malformed(problem) => problem.clone().into(),
         Error::Denied(Denied::InsufficientPermissions) => {
             "the caller lacks the role, or the tenant is not the caller's".into()

@@ -168,6 +168,40 @@ fn the_password_comes_from_the_url_a_variable_or_a_file_and_is_told_nobody() {
     }
 }
 
+/// Which server is asked must not make a difference, so whose clock differs is not asked.
+#[tokio::test]
+async fn a_server_whose_clock_is_not_the_database_s_is_not_ready() {
+    let installation = Installation::new();
+    installation.run("migrate").succeeded();
+    let is_off_by = |milliseconds: i32| {
+        installation.0.run(&format!(
+            "CREATE OR REPLACE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+             AS $$ SELECT pg_catalog.clock_timestamp() + interval '{milliseconds} ms' $$"
+        ));
+    };
+    // Ours is found before the system's.
+    let path = "DO $$ BEGIN EXECUTE format(
+        'ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$";
+    installation.0.run(path);
+    is_off_by(0);
+    let server = installation.serve();
+    assert!(server.is_ready().await);
+    for milliseconds in [2_000, -2_000] {
+        is_off_by(milliseconds);
+        let request = server.request("GET", "/../../health/ready", "", PLATFORM);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 503);
+        let body: Value = answer.json().await.unwrap();
+        let details = body["error"]["details"].as_str().unwrap();
+        let how = if milliseconds > 0 { " ms behind the" } else { " ms ahead of the" };
+        assert!(details.contains("clock") && details.contains(how), "{details}");
+        is_off_by(0);
+        assert!(server.is_ready().await);
+    }
+    server.terminate();
+    assert_eq!(server.end().code, Some(0));
+}
+
 #[tokio::test]
 async fn while_the_database_is_gone_it_says_so_and_then_goes_on() {
     let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start()));
