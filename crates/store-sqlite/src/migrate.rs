@@ -145,10 +145,10 @@ pub(crate) fn require_whole(
 ) -> std::result::Result<(), OpenError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)";
     let unfinished = connection.query_row(sql, [UNFINISHED], |row| row.get(0));
-    match unfinished.map_err(|error| Fault::from(error).while_opening(path))? {
-        true => Err(OpenError::Unfinished(path.to_owned())),
-        false => Ok(()),
+    if unfinished.map_err(|error| Fault::from(error).while_opening(path))? {
+        return Err(OpenError::Unfinished(path.to_owned()));
     }
+    Ok(())
 }
 
 /// Reads a database's version and refuses one that this Tenantry cannot use.

@@ -54,14 +54,14 @@ pub(crate) async fn run(settings: &Settings, flags: &CopyFlags) -> Result<()> {
 /// A location that can be opened.
 enum Site<'a> {
     Directory(&'a Path),
-    Database(Options),
+    Database(Box<Options>),
 }
 
 impl<'a> Site<'a> {
     fn of(settings: &Settings, location: &'a Location) -> Result<Self> {
         Ok(match location {
             Location::Directory(path) => Self::Directory(path),
-            Location::Database(url) => Self::Database(settings.database_at(url)?),
+            Location::Database(url) => Self::Database(Box::new(settings.database_at(url)?)),
         })
     }
 
