@@ -29,7 +29,6 @@ use crate::options::Options;
 const OF_PROCESSES: &str = "usage_slots";
 
 /// An installation to copy, which no server may use and nobody can change meanwhile.
-#[expect(missing_debug_implementations, reason = "its rows are nobody's business")]
 pub struct CopySource {
     connection: ClientWrapper,
     rows: Option<Pin<Box<RowStream>>>,
@@ -134,7 +133,6 @@ impl Source for CopySource {
 }
 
 /// A new database to copy into.
-#[expect(missing_debug_implementations, reason = "its rows are nobody's business")]
 pub struct CopyTarget {
     database: Option<Database>,
     context: Context,

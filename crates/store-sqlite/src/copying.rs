@@ -34,7 +34,6 @@ const SHIFT: i64 = BOOK - crate::usage::METERED;
 const SLOT: &str = "slot";
 
 /// An installation to copy, which no server may have and nobody can change meanwhile.
-#[expect(missing_debug_implementations, reason = "its rows are nobody's business")]
 pub struct CopySource {
     connection: Connection,
     parts: Vec<Part>,
@@ -142,7 +141,6 @@ impl Part {
 }
 
 /// A new data directory to copy into.
-#[expect(missing_debug_implementations, reason = "its rows are nobody's business")]
 pub struct CopyTarget {
     database: Database,
     connection: Connection,
