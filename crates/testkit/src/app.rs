@@ -87,7 +87,7 @@ pub fn tamper(directory: &std::path::Path, sql: &str) {
     rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
 }
 
-/// A file of a data directory that another program is writing, until this is dropped.
+/// A file of a data directory that another program is writing, or reading, until this is dropped.
 #[derive(Debug)]
 pub struct Locked {
     /// Closing it ends what was begun.
@@ -97,8 +97,17 @@ pub struct Locked {
 impl Locked {
     /// Begins to write it.
     pub fn new(directory: &std::path::Path, file: &str) -> Self {
+        Self::within(directory, file, "BEGIN IMMEDIATE")
+    }
+
+    /// Begins to read it, so that nothing of its log is written over.
+    pub fn for_reading(directory: &std::path::Path, file: &str) -> Self {
+        Self::within(directory, file, "BEGIN; SELECT count(*) FROM sqlite_schema")
+    }
+
+    fn within(directory: &std::path::Path, file: &str, begin: &str) -> Self {
         let connection = rusqlite::Connection::open(directory.join(file)).unwrap();
-        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        connection.execute_batch(begin).unwrap();
         Self { _connection: connection }
     }
 }

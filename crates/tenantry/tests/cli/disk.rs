@@ -47,7 +47,7 @@ async fn no_room_at_all() {
 #[tokio::test]
 async fn no_room_for_the_database() {
     let mut site = Site::within(TOLD);
-    site.fills_log().await;
+    let log = site.fills_log().await;
     site.limit(Some(site.size(DATABASE)));
     assert!(site.size(CALLS) + 200_000 < site.size(DATABASE));
     for _ in 0..3 {
@@ -56,6 +56,7 @@ async fn no_room_for_the_database() {
         assert!(!site.server.is_ready().await);
     }
     site.limit(None);
+    drop(log);
     site.recovers("a group of writes failed").await;
 }
 
@@ -93,7 +94,7 @@ async fn no_room_for_the_calls() {
 async fn no_room_for_a_group() {
     let mut site = Site::within(TOLD);
     let path = format!("/admin/tenants/{PLATFORM}/users");
-    site.fills_log().await;
+    let log = site.fills_log().await;
     site.reads().await;
     for room in [false, true] {
         let other = Locked::new(&site.directory.path(), "tenantry.db");
@@ -121,6 +122,7 @@ async fn no_room_for_a_group() {
         site.calls += 1;
         assert_eq!(users["total"], if room { 10 } else { 0 });
     }
+    drop(log);
     site.limit(None);
     site.recovers("a group of writes failed").await;
 }

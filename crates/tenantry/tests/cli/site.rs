@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tenantry_testkit::Locked;
 
 use crate::support::{DataDir, PLATFORM, SERVE, Server};
 
@@ -78,13 +79,15 @@ impl Site {
         self.calls += 1;
     }
 
-    /// Changes until the database's log ends where its file does. What was in it at the start is
-    /// carried over, and then it is written over from its beginning.
-    pub(crate) async fn fills_log(&mut self) {
+    /// Changes until the database's log ends where its file does. Until what is returned is dropped,
+    /// it is not written over from its beginning, as it is once all of it is in the database.
+    pub(crate) async fn fills_log(&mut self) -> Locked {
+        let read = Locked::for_reading(&self.directory.path(), "tenantry.db");
         let before = self.size(DATABASE);
         while self.size(DATABASE) == before {
             self.changes().await;
         }
+        read
     }
 
     /// A read that holds all that was acknowledged, and no more.
