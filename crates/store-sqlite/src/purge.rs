@@ -33,13 +33,17 @@ const TABLES: &[(&str, &str)] = &[
 #[async_trait]
 impl Purge for SqliteStore {
     async fn purge(&self, limit: u32) -> tenantry_domain::error::Result<Purged> {
+        // Read beside the writer, which sees deletions that may yet be undone with their group: their
+        // calls are in another file, and would not come back. It also sees changes of their tenants
+        // whose calls are counted when the group is complete, and would be left.
+        let due = self.read(|connection| due(connection, limit))?;
         // Mostly there is nothing to do, and then the writer is left alone.
-        if self.read(first_due)?.is_none() {
+        if due.is_empty() {
             return Ok(Purged { rows: 0, more: false });
         }
         let calls = Arc::clone(&self.server()?.calls);
         let work = move |connection: &Connection| {
-            purge(connection, &calls, u64::from(limit)).map(Outcome::Done)
+            purge(connection, &calls, &due, limit).map(Outcome::Done)
         };
         self.write(Durability::Flushed, work).await
     }
@@ -69,27 +73,33 @@ pub(crate) fn remains(connection: &Connection, tenant: TenantId) -> Result<u64> 
     })
 }
 
-fn purge(connection: &Connection, calls: &CallBook, limit: u64) -> Result<Purged> {
+fn purge(
+    connection: &Connection,
+    calls: &CallBook,
+    due: &[TenantId],
+    limit: u32,
+) -> Result<Purged> {
+    let (tenants, limit) = (due.len() as u64, u64::from(limit));
     let mut rows = 0;
-    while let Some(tenant) = first_due(connection)? {
+    for tenant in due {
         // In a file of their own, so committed before the rest: until that is, they are due again.
-        rows += calls.hold().purge(tenant, limit - rows)?;
+        rows += calls.hold().purge(*tenant, limit - rows)?;
         for (table, key) in TABLES {
-            rows += purge_table(connection, table, key, tenant, limit - rows)?;
+            rows += purge_table(connection, table, key, *tenant, limit - rows)?;
             if rows >= limit {
                 return Ok(Purged { rows, more: true });
             }
         }
         let sql = "DELETE FROM purges WHERE tenant_id = ?1";
-        sql::execute(connection, sql, params![tenant_id(tenant)])?;
+        sql::execute(connection, sql, params![tenant_id(*tenant)])?;
     }
-    Ok(Purged { rows, more: false })
+    Ok(Purged { rows, more: tenants == limit })
 }
 
-fn first_due(connection: &Connection) -> Result<Option<TenantId>> {
-    sql::optional(connection, "SELECT tenant_id FROM purges LIMIT 1", [], |row| {
-        Ok(TenantId::from_uuid(row.get::<_, Id>(0)?.0))
-    })
+/// Tenants whose rows are to go, at most `limit` of them.
+fn due(connection: &Connection, limit: u32) -> Result<Vec<TenantId>> {
+    let sql = "SELECT tenant_id FROM purges LIMIT ?1";
+    sql::all(connection, sql, params![limit], |row| Ok(TenantId::from_uuid(row.get::<_, Id>(0)?.0)))
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use tenantry_domain::error::Conflict;
 use tenantry_domain::id::TenantId;
+use tenantry_domain::tenant::Governance;
 use tenantry_domain::usage::Call;
-use tenantry_store::Users as _;
-use tenantry_store::conformance::builders::{calls, own};
+use tenantry_store::conformance::builders::{calls, own, system};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
+
+use tenantry_store::{Purge as _, Tenants as _, Users as _};
 
 use super::tests::Held;
 use super::*;
@@ -91,6 +93,21 @@ impl Site {
 
 const NOTHING: Blow = |_| Ok(());
 
+/// What this constraint forbids is found out by the commit alone.
+const FORBID_ORPHANS: Blow = |connection| {
+    connection.execute_batch(
+        "CREATE TEMP TABLE parents (id INTEGER PRIMARY KEY);
+         CREATE TEMP TABLE children (
+             parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
+    )?;
+    Ok(())
+};
+
+const ORPHAN: Blow = |connection| {
+    connection.execute("INSERT INTO temp.children VALUES (1)", [])?;
+    Ok(())
+};
+
 #[tokio::test]
 async fn in_a_group_one_fails_for_its_own_reason_alone() {
     let site = Site::new().await;
@@ -106,23 +123,10 @@ async fn a_commit_that_fails_leaves_nothing() {
     let site = Site::new().await;
     site.server.user(site.tenant, "first@a.aa").await;
     site.server.store.count_calls(vec![calls(site.tenant, 5, site.server.now())]).await.unwrap();
-    // What this constraint forbids is found out by the commit alone.
-    site.on_writer(|connection| {
-        connection.execute_batch(
-            "CREATE TEMP TABLE parents (id INTEGER PRIMARY KEY);
-             CREATE TEMP TABLE children (
-                 parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
-        )?;
-        Ok(())
-    })
-    .await;
-    let orphan: Blow = |connection| {
-        connection.execute("INSERT INTO temp.children VALUES (1)", [])?;
-        Ok(())
-    };
+    site.on_writer(FORBID_ORPHANS).await;
     assert_eq!(site.numbers().await, (1, 5));
     for _ in 0..2 {
-        let (outcomes, counted) = site.group(&["a@a.aa", "b@a.aa", "A@a.aa"], orphan).await;
+        let (outcomes, counted) = site.group(&["a@a.aa", "b@a.aa", "A@a.aa"], ORPHAN).await;
         for outcome in outcomes {
             assert!(matches!(outcome, Some(Error::Internal(_))), "{outcome:?}");
         }
@@ -181,4 +185,52 @@ async fn a_change_that_finds_no_room_is_undone_alone() {
     let (outcomes, _) = site.group(&["e@a.aa", "f@a.aa"], NOTHING).await;
     assert_eq!(outcomes, [None, None, None]);
     assert_eq!(site.numbers().await, (users + 2, users + 1));
+}
+
+/// A user is made, with a call, its tenant is deleted, and rows of deleted tenants are purged, in one
+/// group, while another tenant's are due. What came of each.
+async fn a_tenant_ends(site: &Site, blow: Blow) -> [std::result::Result<(), Error>; 4] {
+    let other = site.server.tenant("Gone before").await;
+    site.server.user(other, "x@a.aa").await;
+    site.store.govern_tenant(&system(other), Governance::Delete).await.unwrap();
+    let held = Held::of(&site.store, |store| &store.writer).await;
+    let store = || Arc::clone(&site.store);
+    let access = own(site.tenant, Some(&site.server.call(site.tenant)));
+    let (its_store, new) = (store(), site.server.new_user("a@a.aa"));
+    let made = tokio::spawn(async move { its_store.create_user(&access, new).await.map(drop) });
+    let (its_store, access) = (store(), system(site.tenant));
+    let delete =
+        async move { its_store.govern_tenant(&access, Governance::Delete).await.map(drop) };
+    let deleted = tokio::spawn(delete);
+    let its_store = store();
+    let purged = tokio::spawn(async move { its_store.purge(500).await.map(drop) });
+    let its_store = store();
+    let blow = move |connection: &Connection| blow(connection).map(Outcome::Done);
+    let blown = tokio::spawn(async move { its_store.write(Durability::Flushed, blow).await });
+    tokio::task::yield_now().await;
+    drop(held);
+    [made.await.unwrap(), deleted.await.unwrap(), purged.await.unwrap(), blown.await.unwrap()]
+}
+
+/// The calls that a group counts are written when the group is complete: not for a tenant whose rows
+/// are gone by then.
+#[tokio::test]
+async fn nothing_comes_back_of_a_tenant_that_was_changed_deleted_and_purged_at_once() {
+    let site = Site::new().await;
+    let ended = a_tenant_ends(&site, NOTHING).await;
+    assert_eq!(ended, [Ok(()), Ok(()), Ok(()), Ok(())]);
+    site.store.purge(500).await.unwrap();
+    assert_exact(&site.server).await;
+}
+
+/// Calls are in another file, which knows nothing of the group.
+#[tokio::test]
+async fn a_deletion_that_is_undone_costs_no_calls() {
+    let site = Site::new().await;
+    site.server.store.count_calls(vec![calls(site.tenant, 7, site.server.now())]).await.unwrap();
+    site.on_writer(FORBID_ORPHANS).await;
+    for outcome in a_tenant_ends(&site, ORPHAN).await {
+        outcome.unwrap_err();
+    }
+    assert_eq!(site.numbers().await, (0, 7));
 }
