@@ -5,8 +5,7 @@ use anyhow::Result;
 use crate::step::{self, command};
 use crate::{fuzz, packages};
 
-/// The tests of the API that run on PostgreSQL too: all that ask the store for something, but those
-/// that look at the files that an erased person was in.
+/// The tests of the API that run on PostgreSQL too: those of what the store has a part in.
 const ON_POSTGRES: &[&str] = &[
     "administration",
     "api_keys",

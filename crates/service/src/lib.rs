@@ -87,8 +87,9 @@ impl Service {
         &self.store
     }
 
-    /// Whether requests can be served now.
+    /// Whether requests can be served now, and counted.
     pub async fn ready(&self) -> Result<()> {
+        self.meter.check_open()?;
         self.store.ping().await
     }
 

@@ -52,7 +52,6 @@ impl Meter {
         if call.is_counted() {
             return Ok(());
         }
-        let stopped = || Error::Unavailable("the meter has stopped".to_owned());
         let (caller, counted) = oneshot::channel();
         {
             let mut batch = lock(&self.shared.batch);
@@ -69,6 +68,11 @@ impl Meter {
         counted.await.map_err(|_| stopped())??;
         call.mark_counted();
         Ok(())
+    }
+
+    /// Fails if calls are not taken any more.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if lock(&self.shared.batch).closed { Err(stopped()) } else { Ok(()) }
     }
 
     /// Takes no more calls, and returns once those it took are written.
@@ -124,6 +128,10 @@ async fn run(shared: Arc<Shared>, store: Arc<dyn Store>) {
             let _ = caller.send(counted.clone());
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::Unavailable("the meter has stopped".to_owned())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

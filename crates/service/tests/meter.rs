@@ -79,6 +79,7 @@ async fn callers_that_go_away_hold_up_nobody() {
 async fn a_closed_meter_has_written_what_it_took_and_takes_no_more() {
     let app = TestApp::start().await;
     let tenant = app.tenant("Acme").await;
+    app.service.ready().await.unwrap();
     let first = call(&app, tenant);
     let (counted_first, ()) =
         tokio::join!(app.service.meter().count(&first), app.service.meter().close());
@@ -86,6 +87,8 @@ async fn a_closed_meter_has_written_what_it_took_and_takes_no_more() {
     assert_eq!(counted(&app, tenant).await, u64::from(counted_first.is_ok()));
     let late = app.service.meter().count(&call(&app, tenant)).await;
     assert!(matches!(late, Err(Error::Unavailable(_))));
+    // A server whose calls are not counted has nothing to answer.
+    assert!(matches!(app.service.ready().await, Err(Error::Unavailable(_))));
     app.service.meter().close().await;
     app.assert_exact().await;
 }
