@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::median::median;
+use crate::median::{median, ratio};
 use crate::process::{Server, output, program};
 use crate::wrk::{self, Round};
 
@@ -68,7 +68,6 @@ impl Headline {
         let mut table = String::from(
             "| | requests/s | of the bare route | p50 | p99 |\n|---|---|---|---|---|\n",
         );
-        let bare = median(&self.bare, |round| round.requests_per_second);
         for (name, rounds) in [
             ("bare route", &self.bare),
             ("statistics", &self.statistics),
@@ -77,7 +76,7 @@ impl Headline {
             let requests = median(rounds, |round| round.requests_per_second);
             let p50 = median(rounds, |round| round.p50_ms);
             let p99 = median(rounds, |round| round.p99_ms);
-            let ratio = requests / bare;
+            let ratio = ratio(rounds, &self.bare, |round| round.requests_per_second);
             // Writing to a `String` cannot fail.
             let _ = writeln!(
                 table,

@@ -1,8 +1,8 @@
 //! The benchmarks: `cargo xtask bench` builds what they need and runs them, all or those it is told.
 //! `cargo xtask instructions` has it look for a regression instead (`check`).
 //!
-//! Speed is a ratio: both sides are measured in turn, in one run on one machine, and the medians of
-//! their rounds are compared. What a figure is worth elsewhere only a run there can tell.
+//! Speed is a ratio: both sides are measured in turn, in one run on one machine, and compared round by
+//! round. What a figure is worth elsewhere only a run there can tell.
 
 mod burst;
 mod client;

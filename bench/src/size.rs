@@ -12,7 +12,7 @@ use crate::expiry::{self, Unsettled};
 use crate::fill::{Filler, tenant};
 use crate::installation::Installation;
 use crate::instructions;
-use crate::median::median;
+use crate::median::{median, ratio};
 use crate::process::Server;
 use crate::templates::Templates;
 use crate::wrk::{self, Round};
@@ -134,13 +134,14 @@ impl Size {
             "| the tenant has | requests/s | of the first | p50 | p99 | instructions |\n\
              |---|---|---|---|---|---|\n",
         );
-        let requests = |side: &Side| median(&side.rounds, |round| round.requests_per_second);
-        let first = self.0.first().map_or(1.0, requests);
+        let rate = |round: &Round| round.requests_per_second;
+        let first = self.0.first().map_or_else(Vec::new, |side| side.rounds.clone());
         for side in &self.0 {
-            let (requests, name) = (requests(side), side.name);
+            let (requests, name) = (median(&side.rounds, rate), side.name);
             let p50 = median(&side.rounds, |round| round.p50_ms);
             let p99 = median(&side.rounds, |round| round.p99_ms);
-            let (ratio, instructions) = (requests / first, side.instructions_per_request);
+            let (ratio, instructions) =
+                (ratio(&side.rounds, &first, rate), side.instructions_per_request);
             // Writing to a `String` cannot fail.
             let _ = writeln!(
                 table,

@@ -16,7 +16,7 @@ use tenantry_store_sqlite::SqliteStore;
 
 use crate::fill::tenant;
 use crate::installation::{Installation, platform};
-use crate::median::median;
+use crate::median::{median, ratio};
 use crate::process::Server;
 use crate::templates::Templates;
 use crate::wrk::{Load, Round};
@@ -107,17 +107,19 @@ impl Tokens {
             "| | requests/s | of a known one's | p50 of one connection |\n|---|---|---|---|\n",
         );
         for it in &self.0 {
-            let rate = |rounds: &[Round]| median(rounds, |round| round.requests_per_second);
-            let known = rate(&it.known);
+            let rate = |round: &Round| round.requests_per_second;
             for (what, rounds, alone) in [
                 ("known", &it.known, &it.known_alone),
                 ("never seen", &it.never_seen, &it.never_seen_alone),
             ] {
-                let (rate, name) = (rate(rounds), it.name);
-                let (ratio, p50) = (rate / known, median(alone, |round| round.p50_ms));
+                let (requests, name) = (median(rounds, rate), it.name);
+                let ratio = ratio(rounds, &it.known, rate);
+                let p50 = median(alone, |round| round.p50_ms);
                 // Writing to a `String` cannot fail.
-                let _ =
-                    writeln!(table, "| {name}, {what} | {rate:.0} | {ratio:.2} | {p50:.3} ms |");
+                let _ = writeln!(
+                    table,
+                    "| {name}, {what} | {requests:.0} | {ratio:.2} | {p50:.3} ms |"
+                );
             }
         }
         table

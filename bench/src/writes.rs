@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::disk;
 use crate::fill::tenant;
 use crate::installation::Installation;
-use crate::median::median;
+use crate::median::{median, ratio};
 use crate::process::{Server, program};
 use crate::templates::Templates;
 use crate::wrk::{Load, Round};
@@ -56,8 +56,7 @@ fn make_users(installation: &Installation, server: &Server, round: usize) -> Res
 impl Writes {
     /// The medians, as a table in Markdown.
     pub(crate) fn table(&self) -> String {
-        let rate = |rounds: &[Round]| median(rounds, |round| round.requests_per_second);
-        let shared = rate(&self.shared);
+        let rate = |round: &Round| round.requests_per_second;
         let mut table =
             String::from("| | users/s | of the first | p50 | p99 |\n|---|---|---|---|---|\n");
         for (name, rounds) in [
@@ -65,14 +64,14 @@ impl Writes {
             ("a commit for each change", &self.groups_of_one),
             ("shared commits, 1,000,000 users there", &self.at_a_million),
         ] {
-            let (rate, p50) = (rate(rounds), median(rounds, |round| round.p50_ms));
+            let (users, p50) = (median(rounds, rate), median(rounds, |round| round.p50_ms));
             let p99 = median(rounds, |round| round.p99_ms);
-            let ratio = rate / shared;
+            let ratio = ratio(rounds, &self.shared, rate);
             // Writing to a `String` cannot fail.
             let _ =
-                writeln!(table, "| {name} | {rate:.0} | {ratio:.2} | {p50:.1} ms | {p99:.1} ms |");
+                writeln!(table, "| {name} | {users:.0} | {ratio:.2} | {p50:.1} ms | {p99:.1} ms |");
         }
-        let times = shared / rate(&self.groups_of_one);
+        let times = ratio(&self.shared, &self.groups_of_one, rate);
         let flushes = median(&self.flushes_per_second, |it| *it);
         let _ = writeln!(
             table,
