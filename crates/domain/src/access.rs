@@ -14,6 +14,7 @@ use crate::etag::IfMatch;
 use crate::id::{TenantId, UserId};
 use crate::idempotency::Idempotency;
 use crate::ledger::{ActorInfo, ActorKind};
+use crate::scope::Scope;
 use crate::tenant::TenantStatus;
 use crate::usage::Call;
 use crate::user::{UserRoles, UserStatus};
@@ -61,12 +62,26 @@ impl FromStr for Role {
 /// What a request wants to do inside one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Look, without changing anything.
-    Read,
-    /// Change what a tenant administers itself.
-    Write,
+    /// What the tenant's administrators may, and its keys and clients if they have the scope.
+    Scope(Scope),
     /// Suspend, activate or delete the tenant: never the tenant's own business.
     Govern,
+}
+
+impl From<Scope> for Permission {
+    fn from(scope: Scope) -> Self {
+        Self::Scope(scope)
+    }
+}
+
+impl Permission {
+    /// Whether the principals of a suspended tenant do without it.
+    fn ends_with_suspension(self) -> bool {
+        match self {
+            Self::Scope(scope) => scope.ends_with_suspension(),
+            Self::Govern => true,
+        }
+    }
 }
 
 /// Who a token says is calling, before the store was asked about it.
@@ -217,8 +232,9 @@ impl Caller {
         &self,
         acting_in: TenantId,
         target: TenantId,
-        permission: Permission,
+        permission: impl Into<Permission>,
     ) -> Result<TenantAccess> {
+        let permission = permission.into();
         let own = self.actor.tenant;
         let allowed = match self.role {
             Role::SuperAdmin => acting_in == own || acting_in == target,
@@ -244,8 +260,8 @@ impl Caller {
     }
 
     fn check_suspension(&self, permission: Permission) -> Result<()> {
-        let changes = permission != Permission::Read;
-        if self.suspended && changes && self.role != Role::SuperAdmin {
+        let ends = permission.ends_with_suspension();
+        if self.suspended && ends && self.role != Role::SuperAdmin {
             return Err(Error::Denied(Denied::TenantSuspended));
         }
         Ok(())

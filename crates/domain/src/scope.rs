@@ -46,6 +46,31 @@ words! {
     }
 }
 
+impl Scope {
+    /// Whether the principals of a suspended tenant do without it: they can still read, and what
+    /// they report is taken.
+    pub fn ends_with_suspension(self) -> bool {
+        match self {
+            Self::UsersWrite
+            | Self::KeysWrite
+            | Self::ClientsWrite
+            | Self::CredentialsWrite
+            | Self::CredentialsReveal
+            | Self::TenantWrite => true,
+            Self::StatsRead
+            | Self::UsersRead
+            | Self::KeysRead
+            | Self::ClientsRead
+            | Self::CredentialsRead
+            | Self::TenantRead
+            | Self::AuditRead
+            | Self::UsageRead
+            | Self::UsageWrite
+            | Self::UsageWriteAny => false,
+        }
+    }
+}
+
 /// A set of scopes, each named once, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]

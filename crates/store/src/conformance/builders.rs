@@ -17,6 +17,7 @@ use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserI
 use tenantry_domain::ledger::{Action, ActorKind, Entry};
 use tenantry_domain::oauth_client::{ClientType, GrantType, NewOauthClient, OauthClient};
 use tenantry_domain::page::{PageRequest, PageStart};
+use tenantry_domain::scope::Scope;
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::sort::{Listed, Sort};
 use tenantry_domain::stats::Statistics;
@@ -48,7 +49,7 @@ pub fn system(tenant: TenantId) -> TenantAccess {
 
 /// Authority over a tenant by one of its own principals, with the call it makes.
 pub fn own(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
-    own_to(tenant, Permission::Write, call).unwrap()
+    own_to(tenant, Permission::Scope(Scope::UsersWrite), call).unwrap()
 }
 
 /// The same to do something else, if it may.

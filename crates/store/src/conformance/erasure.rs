@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tenantry_domain::access::{
-    Caller, CallerState, CallerUser, Permission, Principal, PrincipalKind, Role, TenantAccess,
+    Caller, CallerState, CallerUser, Principal, PrincipalKind, Role, TenantAccess,
 };
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{AuthFailure, Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::{Action, Entry};
 use tenantry_domain::patch::Patch;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::tenant::TenantStatus;
 use tenantry_domain::usage::Call;
 use tenantry_domain::user::{NewUser, User, UserPatch, UserRoles, UserStatus, Warning};
@@ -31,7 +32,7 @@ fn by(home: TenantId, user: &User, target: TenantId, call: Option<Arc<Call>>) ->
     };
     let state = CallerState { tenant: Some(TenantStatus::Active), user: Some(known.into()) };
     let caller = Caller::admit(&principal, &state, "192.0.2.7".parse().ok(), call).unwrap();
-    caller.authorize(target, target, Permission::Write).unwrap()
+    caller.authorize(target, target, Scope::UsersWrite).unwrap()
 }
 
 async fn admin(f: &Fixture, tenant: TenantId, address: &str) -> User {

@@ -5,14 +5,13 @@ use std::str::FromStr as _;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::access::Permission;
 use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, ApiKeyStatus, GRACE_MAX_SECONDS, KeyRefusal};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::network::{self, Network};
 use tenantry_domain::page::PageRequest;
-use tenantry_domain::scope::Scopes;
+use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::text::Name;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{ApiKeyDraft, IssuedApiKey, KeyValidation, ReissuedApiKey};
@@ -236,7 +235,7 @@ pub(crate) async fn create(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::KeysWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         let body = body.read(&app, Media::Json).await?;
@@ -267,7 +266,7 @@ pub(crate) async fn list(
     scope: CallerScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::KeysRead).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
     let page = app.service.list_api_keys(&access, filter, &request).await?;
@@ -290,7 +289,7 @@ pub(crate) async fn read(
     key: IdInPath<ApiKeyId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::KeysRead).await?;
     let key = app.service.api_key(&access, key.or(Missing::ApiKey)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "API key retrieved successfully", ApiKeyBody::from(&key));
@@ -314,7 +313,7 @@ pub(crate) async fn revoke(
     key: IdInPath<ApiKeyId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::KeysWrite).await?;
     let id = key.or(Missing::ApiKey)?;
     unless_missing(Query::none(query.as_deref()), app.service.api_key(&access, id)).await?;
     let key = app.service.revoke_api_key(&access, id).await?;
@@ -341,7 +340,7 @@ pub(crate) async fn rotate(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::KeysWrite).await?;
     let id = key.or(Missing::ApiKey)?;
     let said = async {
         Query::none(query.as_deref())?;
@@ -379,7 +378,7 @@ pub(crate) async fn validate(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::KeysRead).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_presented(body.unkeyed().read(&app, Media::Json).await?)?)

@@ -5,7 +5,6 @@ use std::str::FromStr as _;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::access::Permission;
 use tenantry_domain::client_rules::{
     contradictions, grant_types, origins, redirect_uris, usual_grant_type,
 };
@@ -17,7 +16,7 @@ use tenantry_domain::oauth_client::{
     ClientStatus, ClientType, GrantType, OauthClient, OauthClientFilter, OauthClientPatch,
 };
 use tenantry_domain::page::PageRequest;
-use tenantry_domain::scope::Scopes;
+use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::text::Name;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{IssuedOauthClient, OauthClientDraft};
@@ -259,7 +258,7 @@ pub(crate) async fn create(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_new(body.read(&app, Media::Json).await?, access.tenant())?)
@@ -289,7 +288,7 @@ pub(crate) async fn list(
     scope: CallerScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::ClientsRead).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
     let page = app.service.list_oauth_clients(&access, filter, &request).await?;
@@ -312,7 +311,7 @@ pub(crate) async fn read(
     client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::ClientsRead).await?;
     let client = app.service.oauth_client(&access, client.or(Missing::OauthClient)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "OAuth client retrieved successfully", ClientBody::from(&client));
@@ -342,7 +341,7 @@ pub(crate) async fn update(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let id = client.or(Missing::OauthClient)?;
     let said = async {
         Query::none(query.as_deref())?;
@@ -368,7 +367,7 @@ pub(crate) async fn delete(
     client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let id = client.or(Missing::OauthClient)?;
     unless_missing(Query::none(query.as_deref()), app.service.oauth_client(&access, id)).await?;
     let client = app.service.delete_oauth_client(&access, id).await?;
@@ -392,7 +391,7 @@ pub(crate) async fn rotate_secret(
     client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let id = client.or(Missing::OauthClient)?;
     unless_missing(Query::none(query.as_deref()), app.service.oauth_client(&access, id)).await?;
     let change = Change::begin(&app, &scope.terms, access, |at, issued: &IssuedOauthClient| {

@@ -11,6 +11,7 @@ use tenantry_domain::error::Result;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::patch::Patch;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::tenant::{
     Governance, NewTenant, Subscription, Tenant, TenantFilter, TenantPatch, TenantStatus,
     check_settings,
@@ -301,7 +302,7 @@ pub(crate) async fn read(
     scope: TenantScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::TenantRead).await?;
     let tenant = app.service.tenant(&access).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "Tenant retrieved successfully", TenantBody::from(&tenant));
@@ -327,7 +328,7 @@ pub(crate) async fn update(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::TenantWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_patch(body.read(&app, Media::MergePatch).await?)?)

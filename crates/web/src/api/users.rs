@@ -5,12 +5,12 @@ use std::str::FromStr as _;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::access::Permission;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::UserId;
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::patch::Patch;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
     ExternalId, ExternalIdPatch, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus,
@@ -252,7 +252,7 @@ pub(crate) async fn create(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::UsersWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_new(body.read(&app, Media::Json).await?)?)
@@ -282,7 +282,7 @@ pub(crate) async fn list(
     scope: TenantScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::UsersRead).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
     let page = app.service.list_users(&access, &filter, &request).await?;
@@ -305,7 +305,7 @@ pub(crate) async fn read(
     user: IdInPath<UserId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::UsersRead).await?;
     let user = app.service.user(&access, user.or(Missing::User)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "User retrieved successfully", UserBody::from(&user));
@@ -334,7 +334,7 @@ pub(crate) async fn update(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::UsersWrite).await?;
     let id = user.or(Missing::User)?;
     let said = async {
         Query::none(query.as_deref())?;
@@ -408,7 +408,7 @@ pub(crate) async fn delete(
     user: IdInPath<UserId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::UsersWrite).await?;
     let id = user.or(Missing::User)?;
     let said = read_delete_query(query.as_deref());
     if unless_missing(said, app.service.user(&access, id)).await? {
