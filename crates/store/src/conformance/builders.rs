@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use tenantry_domain::access::{
-    Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role,
-    TenantAccess,
+    BearerId, Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal,
+    PrincipalKind, Role, TenantAccess,
 };
-use tenantry_domain::api_key::{ApiKey, NewApiKey, Rotation, SecretHash};
+use tenantry_domain::api_key::{ApiKey, KeyRefusal, NewApiKey, PresentedKey, Rotation, SecretHash};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCredential, Sealed};
@@ -78,14 +78,15 @@ pub fn if_match(tenant: TenantId, if_match: IfMatch) -> TenantAccess {
 }
 
 fn caller(tenant: TenantId, role: Role, call: Option<&Arc<Call>>) -> Caller {
-    let principal = Principal { tenant, kind: PrincipalKind::Operator(OPERATOR.into()), role };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: None };
+    let principal =
+        Principal { tenant, kind: PrincipalKind::Operator { token: OPERATOR.into(), role } };
+    let state = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
     Caller::admit(&principal, &state, None, call.cloned()).unwrap()
 }
 
 /// What to ask about a caller without a user row.
 pub const fn probe(tenant: TenantId) -> CallerProbe {
-    CallerProbe { tenant, user: None }
+    CallerProbe::of_tenant(tenant)
 }
 
 /// A name.
@@ -245,6 +246,19 @@ impl Fixture {
         let credential = self.store.reveal_credential(&access, &integration(), id, open).await?;
         let sealed = opened.lock().unwrap().take().unwrap();
         Ok((credential, sealed))
+    }
+
+    /// What a secret belongs to, and why it is not good, if it is not.
+    pub async fn presented(
+        &self,
+        tenant: TenantId,
+        secret: SecretHash,
+    ) -> Option<(Arc<PresentedKey>, Option<KeyRefusal>)> {
+        let probe = CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)) };
+        let state = self.store.caller_state(&probe).await.unwrap();
+        let (with_statistics, _) = self.store.statistics(&probe, tenant).await.unwrap();
+        assert_eq!(with_statistics.presented(), state.presented());
+        state.presented().map(|(key, refusal)| (Arc::clone(key), refusal))
     }
 
     /// A tenant's statistics, if there is such a tenant.

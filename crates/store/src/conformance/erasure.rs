@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenantry_domain::access::{
-    Caller, CallerState, CallerUser, Principal, PrincipalKind, Role, TenantAccess,
+    Bearer, Caller, CallerState, CallerUser, Principal, PrincipalKind, Role, TenantAccess,
 };
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{AuthFailure, Error, Missing};
@@ -23,14 +23,17 @@ const ADMIN: UserRoles = UserRoles { tenant_admin: true, member: false };
 /// Authority over a tenant by a user.
 fn by(home: TenantId, user: &User, target: TenantId, call: Option<Arc<Call>>) -> TenantAccess {
     let role = if home == TenantId::PLATFORM { Role::SuperAdmin } else { Role::TenantAdmin };
-    let principal = Principal { tenant: home, kind: PrincipalKind::User(user.id), role };
+    let principal = Principal { tenant: home, kind: PrincipalKind::User { id: user.id, role } };
     let known = CallerUser {
         status: user.status,
         roles: user.roles,
         email: user.email.to_string(),
         name: user.name.as_ref().map(ToString::to_string),
     };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: Some(known.into()) };
+    let state = CallerState {
+        tenant: Some(TenantStatus::Active),
+        bearer: Some(Bearer::User(known.into())),
+    };
     let caller = Caller::admit(&principal, &state, "192.0.2.7".parse().ok(), call).unwrap();
     caller.authorize(target, target, Scope::UsersWrite).unwrap()
 }

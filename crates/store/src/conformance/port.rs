@@ -237,9 +237,9 @@ impl Port {
             let secrets = &secrets[&id];
             secrets[(secrets.len() - 1).saturating_sub(usize::from(!newest))]
         };
-        let presented = self.store().presented_api_key(tenant, secret).await.unwrap().unwrap();
-        assert_eq!(presented.api_key.id.as_uuid(), id);
-        presented.refusal().map_or(Ok(()), |refusal| Err(Refusal::NoGoodKey(refusal)))
+        let (key, refusal) = self.fixture.presented(tenant, secret).await.unwrap();
+        assert_eq!(key.api_key.id.as_uuid(), id);
+        refusal.map_or(Ok(()), |refusal| Err(Refusal::NoGoodKey(refusal)))
     }
 }
 

@@ -261,9 +261,11 @@ fn platform() -> PlatformAccess {
 
 /// Authority of an operator of the tenant.
 fn operator(tenant: TenantId) -> Result<TenantAccess> {
-    let principal =
-        Principal { tenant, kind: PrincipalKind::Operator("demo".into()), role: Role::TenantAdmin };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: None };
+    let principal = Principal {
+        tenant,
+        kind: PrincipalKind::Operator { token: "demo".into(), role: Role::TenantAdmin },
+    };
+    let state = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
     Caller::admit(&principal, &state, None, None)?.authorize(tenant, tenant, Scope::UsersWrite)
 }
 

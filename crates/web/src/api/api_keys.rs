@@ -384,13 +384,14 @@ pub(crate) async fn validate(
         Ok::<_, ApiError>(read_presented(body.unkeyed().read(&app, Media::Json).await?)?)
     };
     let text = unless_missing(said.await, app.service.tenant(&access)).await?;
-    let KeyValidation { presented, refusal } = app.service.validate_api_key(&access, &text).await?;
+    let KeyValidation { key, refusal } = app.service.validate_api_key(&access, &text).await?;
     let nothing = Scopes::default();
-    let key = presented.as_ref().map(|presented| &presented.api_key);
+    let tenant_id = key.as_ref().map(|(tenant, _)| *tenant);
+    let key = key.as_ref().map(|(_, presented)| &presented.api_key);
     let data = ValidationBody {
         valid: refusal.is_none(),
         reason: refusal,
-        tenant_id: presented.as_ref().map(|presented| presented.tenant),
+        tenant_id,
         id: key.map(|key| key.id),
         scopes: key.filter(|_| refusal.is_none()).map_or(&nothing, |key| &key.scopes),
         expires_at: key.and_then(|key| key.expires_at),
