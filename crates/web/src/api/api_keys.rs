@@ -227,7 +227,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest
     tag = "API keys",
     request_body(content = NewApiKeyBody),
     responses((status = 201, description = "The key.", body = Success<IssuedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -259,7 +259,7 @@ pub(crate) async fn create(
     tag = "API keys",
     params(ApiKeyParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<ApiKeyBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -281,7 +281,7 @@ pub(crate) async fn list(
     operation_id = "getApiKey",
     tag = "API keys",
     responses((status = 200, description = "The key.", body = Success<ApiKeyBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -305,7 +305,7 @@ pub(crate) async fn read(
     operation_id = "revokeApiKey",
     tag = "API keys",
     responses((status = 200, description = "The key then.", body = Success<ApiKeyBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:write")))
 )]
 pub(crate) async fn revoke(
     State(app): State<App>,
@@ -331,7 +331,7 @@ pub(crate) async fn revoke(
     tag = "API keys",
     request_body(content = ref("#/components/schemas/ApiKeyRotation")),
     responses((status = 200, description = "The key then.", body = Success<RotatedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:write")))
 )]
 pub(crate) async fn rotate(
     State(app): State<App>,
@@ -370,7 +370,7 @@ pub(crate) async fn rotate(
     tag = "API keys",
     request_body(content = PresentedBody),
     responses((status = 200, description = "What it is worth.", body = Success<ValidationBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:read")))
 )]
 pub(crate) async fn validate(
     State(app): State<App>,

@@ -158,7 +158,7 @@ pub(super) fn read_query(mut query: Query) -> Result<(EntryFilter, u32, u64)> {
     tag = "Audit log",
     params(AuditParams, OffsetParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<EntryBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("audit:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,

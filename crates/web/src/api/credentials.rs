@@ -55,7 +55,7 @@ impl FromRequestParts<App> for CredentialInPath {
     tag = "Credentials",
     request_body(content = NewCredentialBody),
     responses((status = 201, description = "The credential.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -85,7 +85,7 @@ pub(crate) async fn create(
     tag = "Credentials",
     params(CredentialParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<CredentialBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -107,7 +107,7 @@ pub(crate) async fn list(
     operation_id = "getCredential",
     tag = "Credentials",
     responses((status = 200, description = "The credential.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -137,7 +137,7 @@ pub(crate) async fn read(
         (CredentialPatchBody = "application/json")
     )),
     responses((status = 200, description = "The credential then.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,
@@ -166,7 +166,7 @@ pub(crate) async fn update(
     operation_id = "deleteCredential",
     tag = "Credentials",
     responses((status = 200, description = "What it was.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:write")))
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
@@ -191,7 +191,7 @@ pub(crate) async fn delete(
     operation_id = "revealCredential",
     tag = "Credentials",
     responses((status = 200, description = "The credential.", body = Success<RevealedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:reveal")))
 )]
 pub(crate) async fn reveal(
     State(app): State<App>,

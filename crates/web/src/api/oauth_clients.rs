@@ -250,7 +250,7 @@ pub(super) fn read_query(
     tag = "OAuth clients",
     request_body(content = NewClientBody),
     responses((status = 201, description = "The client.", body = Success<IssuedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -281,7 +281,7 @@ pub(crate) async fn create(
     tag = "OAuth clients",
     params(ClientParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<ClientBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -303,7 +303,7 @@ pub(crate) async fn list(
     operation_id = "getOauthClient",
     tag = "OAuth clients",
     responses((status = 200, description = "The client.", body = Success<ClientBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -332,7 +332,7 @@ pub(crate) async fn read(
         (ClientPatchBody = "application/json")
     )),
     responses((status = 200, description = "The client then.", body = Success<ClientBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,
@@ -359,7 +359,7 @@ pub(crate) async fn update(
     operation_id = "deleteOauthClient",
     tag = "OAuth clients",
     responses((status = 200, description = "What it was.", body = Success<ClientBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
@@ -383,7 +383,7 @@ pub(crate) async fn delete(
     operation_id = "rotateOauthClientSecret",
     tag = "OAuth clients",
     responses((status = 200, description = "The client.", body = Success<IssuedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn rotate_secret(
     State(app): State<App>,

@@ -295,7 +295,7 @@ pub(crate) async fn list(
     operation_id = "getTenant",
     tag = "Tenants",
     responses((status = 200, description = "The tenant.", body = Success<TenantBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("tenant:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -320,7 +320,7 @@ pub(crate) async fn read(
         (TenantPatchBody = "application/json")
     )),
     responses((status = 200, description = "The tenant then.", body = Success<TenantBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("tenant:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,

@@ -60,7 +60,7 @@ pub(crate) struct ImportedBody {
         (String = "text/csv")
     )),
     responses((status = 200, description = "How many.", body = Success<ImportedBody>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn import(
     State(app): State<App>,

@@ -244,7 +244,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest<U
     tag = "Users",
     request_body(content = NewUserBody),
     responses((status = 201, description = "The user.", body = Success<UserBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -275,7 +275,7 @@ pub(crate) async fn create(
     tag = "Users",
     params(UserParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<UserBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -297,7 +297,7 @@ pub(crate) async fn list(
     operation_id = "getUser",
     tag = "Users",
     responses((status = 200, description = "The user.", body = Success<UserBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -325,7 +325,7 @@ pub(crate) async fn read(
         (UserPatchBody = "application/json")
     )),
     responses((status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,
@@ -400,7 +400,7 @@ pub(super) fn read_delete_query(raw: Option<&str>) -> Result<bool> {
     params(DeleteParams),
     responses((status = 200, description = "What it was, or what the erasure led to.",
         body = WarnedSuccess<DeletedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
