@@ -140,7 +140,7 @@ impl Reading {
     }
 
     fn counts(&self) -> Result<Counts> {
-        let probe = CallerProbe { tenant: self.tenant, user: None };
+        let probe = CallerProbe::of_tenant(self.tenant);
         let read = self.store.statistics(&probe, self.tenant);
         let (_, statistics) = self.runtime.block_on(read)?;
         Ok(statistics.open(&self.access)?.context("there is no such tenant")?.counts)

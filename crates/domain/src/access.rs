@@ -3,20 +3,24 @@
 //! architecture test names the few files that may call it.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{AuthFailure, Denied, Error, Result};
+use crate::error::Result;
 use crate::etag::IfMatch;
-use crate::id::{TenantId, UserId};
+use crate::id::TenantId;
 use crate::idempotency::Idempotency;
 use crate::ledger::{ActorInfo, ActorKind};
-use crate::tenant::TenantStatus;
+use crate::scope::{Scope, Scopes};
 use crate::usage::Call;
-use crate::user::{UserRoles, UserStatus};
+
+mod caller;
+
+pub use caller::{
+    Bearer, BearerId, Caller, CallerProbe, CallerState, CallerUser, Principal, PrincipalKind,
+};
 
 /// What a principal is, from the least to the most powerful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,210 +65,69 @@ impl FromStr for Role {
 /// What a request wants to do inside one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Look, without changing anything.
-    Read,
-    /// Change what a tenant administers itself.
-    Write,
+    /// What the tenant's administrators may, and its keys and clients if they have the scope.
+    Scope(Scope),
     /// Suspend, activate or delete the tenant: never the tenant's own business.
     Govern,
 }
 
-/// Who a token says is calling, before the store was asked about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// The tenant it belongs to.
-    pub tenant: TenantId,
-    /// What it is within that tenant.
-    pub kind: PrincipalKind,
-    /// The most powerful role its token asserts.
-    pub role: Role,
+impl From<Scope> for Permission {
+    fn from(scope: Scope) -> Self {
+        Self::Scope(scope)
+    }
 }
 
-/// The kinds of principal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PrincipalKind {
-    /// One of the tenant's users: its row decides what the token is worth now.
-    User(UserId),
-    /// An operator of the tenant without a user row, known by the id of its token.
-    Operator(Arc<str>),
-}
-
-impl Principal {
-    /// What the store must look at to tell what this principal is worth now.
-    pub fn probe(&self) -> CallerProbe {
-        CallerProbe {
-            tenant: self.tenant,
-            user: match self.kind {
-                PrincipalKind::User(user) => Some(user),
-                PrincipalKind::Operator(_) => None,
-            },
+impl Permission {
+    /// Whether the principals of a suspended tenant do without it.
+    fn ends_with_suspension(self) -> bool {
+        match self {
+            Self::Scope(scope) => scope.ends_with_suspension(),
+            Self::Govern => true,
         }
     }
 }
 
-/// What to look up about a caller on every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallerProbe {
-    /// The caller's tenant.
-    pub tenant: TenantId,
-    /// The caller's user row, if it must have one.
-    pub user: Option<UserId>,
-}
-
-/// What the store knows about a caller now.
+/// What a caller may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallerState {
-    /// The state of the caller's tenant; `None` if there is no such tenant (any more).
-    pub tenant: Option<TenantStatus>,
-    /// The caller's user row, if the probe asked for one and it is there.
-    pub user: Option<Arc<CallerUser>>,
+pub enum Power {
+    /// What the role says.
+    Role(Role),
+    /// These things, within its own tenant.
+    Scopes(Scopes),
 }
 
-/// What matters of a calling user's row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallerUser {
-    /// Only an active user may call.
-    pub status: UserStatus,
-    /// A token is worth no more than these.
-    pub roles: UserRoles,
-    /// For the audit log.
-    pub email: String,
-    /// For the audit log.
-    pub name: Option<String>,
-}
-
-/// A principal that the store has confirmed, with the request it makes.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    principal: Arc<Principal>,
-    actor: Arc<Actor>,
-    role: Role,
-    suspended: bool,
-    call: Option<Arc<Call>>,
-    if_match: Option<IfMatch>,
-}
-
-impl Caller {
-    /// Confirms a principal by what the store knows of it now.
-    ///
-    /// # Errors
-    /// [`AuthFailure::Revoked`] if its tenant is gone, or its user is gone or may not sign in. A
-    /// user who has lost a role is still known, and may less.
-    pub fn admit(
-        principal: &Principal,
-        state: &CallerState,
-        ip: Option<IpAddr>,
-        call: Option<Arc<Call>>,
-    ) -> Result<Self> {
-        let revoked = || Error::Unauthenticated(AuthFailure::Revoked);
-        let tenant_status = state.tenant.ok_or_else(revoked)?;
-        let mut role = principal.role;
-        let (kind, id, info) = match (&principal.kind, &state.user) {
-            (PrincipalKind::User(id), Some(user)) => {
-                if user.status != UserStatus::Active {
-                    return Err(revoked());
-                }
-                role = role.min(user.roles.highest_in(principal.tenant));
-                let info = ActorInfo {
-                    name: user.name.clone(),
-                    email: Some(user.email.clone()),
-                    ip_address: ip,
-                };
-                (ActorKind::User, id.to_string(), info)
-            }
-            (PrincipalKind::User(_), None) => return Err(revoked()),
-            // Only the platform's own tenant has super admins.
-            (PrincipalKind::Operator(_), _)
-                if role == Role::SuperAdmin && principal.tenant != TenantId::PLATFORM =>
-            {
-                return Err(revoked());
-            }
-            (PrincipalKind::Operator(token), _) => {
-                let info = ActorInfo { ip_address: ip, ..ActorInfo::default() };
-                (ActorKind::Operator, token.to_string(), info)
-            }
-        };
-        Ok(Self {
-            principal: Arc::new(principal.clone()),
-            actor: Arc::new(Actor { tenant: principal.tenant, kind, id, info }),
-            role,
-            suspended: tenant_status == TenantStatus::Suspended,
-            call,
-            if_match: None,
-        })
-    }
-
-    /// The same caller, whose changes are to meet things in a certain state.
-    #[must_use]
-    pub fn with_if_match(self, if_match: Option<IfMatch>) -> Self {
-        Self { if_match, ..self }
-    }
-
-    /// The tenant the caller belongs to.
-    pub fn tenant(&self) -> TenantId {
-        self.actor.tenant
-    }
-
-    /// Authority over one tenant.
-    ///
-    /// `acting_in` is the tenant that `x-tenantid` names, `target` the one that the request is
-    /// about.
-    ///
-    /// # Errors
-    /// [`Denied`] without the role, for a tenant that is not the caller's, or for a change by a
-    /// principal of a suspended tenant.
-    pub fn authorize(
-        &self,
-        acting_in: TenantId,
-        target: TenantId,
-        permission: Permission,
-    ) -> Result<TenantAccess> {
-        let own = self.actor.tenant;
-        let allowed = match self.role {
-            Role::SuperAdmin => acting_in == own || acting_in == target,
-            Role::TenantAdmin => {
-                acting_in == own && target == own && permission != Permission::Govern
-            }
-            Role::Member => false,
-        };
-        if !allowed {
-            return Err(Error::Denied(Denied::InsufficientPermissions));
+impl Power {
+    /// What its bearer is among people: whoever is trusted with some things alone is nobody there,
+    /// and neither gives roles nor lays hands on those who have one.
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Role(role) => *role,
+            Self::Scopes(_) => Role::Member,
         }
-        self.check_suspension(permission)?;
-        Ok(TenantAccess {
-            tenant: target,
-            principal: Some(Arc::clone(&self.principal)),
-            permission,
-            role: self.role,
-            actor: Arc::clone(&self.actor),
-            call: self.call.clone(),
-            if_match: self.if_match.clone(),
-            idempotency: None,
-        })
     }
 
-    fn check_suspension(&self, permission: Permission) -> Result<()> {
-        let changes = permission != Permission::Read;
-        if self.suspended && changes && self.role != Role::SuperAdmin {
-            return Err(Error::Denied(Denied::TenantSuspended));
+    /// Whether it reaches to something.
+    pub fn allows(&self, permission: Permission) -> bool {
+        match (self, permission) {
+            (Self::Role(Role::SuperAdmin), _) => true,
+            // This one reaches beyond the tenant.
+            (Self::Role(Role::TenantAdmin), Permission::Scope(scope)) => {
+                scope != Scope::UsageWriteAny
+            }
+            (Self::Scopes(scopes), Permission::Scope(scope)) => scopes.include(scope),
+            (Self::Role(Role::TenantAdmin) | Self::Scopes(_), Permission::Govern)
+            | (Self::Role(Role::Member), _) => false,
         }
-        Ok(())
     }
 
-    /// Authority over the platform: the list of tenants, and making new ones.
-    ///
-    /// # Errors
-    /// [`Denied`] for everybody but a super admin.
-    pub fn authorize_platform(&self) -> Result<PlatformAccess> {
-        if self.role == Role::SuperAdmin {
-            Ok(PlatformAccess {
-                principal: Some(Arc::clone(&self.principal)),
-                actor: Arc::clone(&self.actor),
-                call: self.call.clone(),
-                idempotency: None,
-            })
-        } else {
-            Err(Error::Denied(Denied::InsufficientPermissions))
+    /// Whether it is at least as much as another.
+    fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Role(one), Self::Role(other)) => one >= other,
+            (power, Self::Scopes(scopes)) => {
+                scopes.iter().all(|scope| power.allows(Permission::Scope(scope)))
+            }
+            (Self::Scopes(_), Self::Role(_)) => false,
         }
     }
 }
@@ -289,7 +152,7 @@ pub struct TenantAccess {
     /// Who was given it; `None` for whoever holds the data.
     principal: Option<Arc<Principal>>,
     permission: Permission,
-    role: Role,
+    power: Power,
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
     if_match: Option<IfMatch>,
@@ -312,30 +175,20 @@ impl TenantAccess {
         &self.actor
     }
 
-    /// The role it was given for: nobody grants more than they have.
+    /// What it was given for: nobody grants more than they have.
+    pub fn power(&self) -> &Power {
+        &self.power
+    }
+
+    /// The role it was given for.
     pub fn role(&self) -> Role {
-        self.role
+        self.power.role()
     }
 
     /// What the store must look at before it lets a change through, if the authority can have been
     /// taken back since it was given.
     pub fn probe(&self) -> Option<CallerProbe> {
         self.principal.as_deref().map(Principal::probe)
-    }
-
-    /// Confirms the authority to change something, in the transaction of the change: a change that
-    /// comes after the caller was disabled, demoted or suspended does not happen, however long it
-    /// was on its way.
-    ///
-    /// # Errors
-    /// As [`Caller::admit`] and [`Caller::authorize`].
-    pub fn confirm(&self, state: &CallerState) -> Result<()> {
-        let Some(principal) = &self.principal else { return Ok(()) };
-        let caller = Caller::admit(principal, state, None, None)?;
-        if caller.role < self.role {
-            return Err(Error::Denied(Denied::InsufficientPermissions));
-        }
-        caller.check_suspension(self.permission)
     }
 
     /// Whether the actor is one of the tenant's own principals, whose changes are its activity.
@@ -411,7 +264,7 @@ impl PlatformAccess {
             tenant,
             principal: self.principal.clone(),
             permission: Permission::Govern,
-            role: Role::SuperAdmin,
+            power: Power::Role(Role::SuperAdmin),
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),
             if_match: None,
@@ -442,7 +295,7 @@ impl Authority for TenantAccess {
     }
 
     fn role(&self) -> Role {
-        self.role
+        self.power.role()
     }
 
     fn marks_of(&self) -> TenantId {

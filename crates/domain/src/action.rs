@@ -163,6 +163,8 @@ words! {
         User = "user",
         /// An operator without a user row, known by its token.
         Operator = "operator",
+        /// An API key.
+        ApiKey = "api_key",
         /// The command line, by whoever holds the data.
         CommandLine = "command_line",
         /// Tenantry itself: the clock, a migration.
@@ -173,6 +175,6 @@ words! {
 impl ActorKind {
     /// Whether it is somebody who calls, rather than a part of Tenantry.
     pub const fn is_principal(self) -> bool {
-        matches!(self, Self::User | Self::Operator)
+        matches!(self, Self::User | Self::Operator | Self::ApiKey)
     }
 }

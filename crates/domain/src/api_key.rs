@@ -1,15 +1,17 @@
 //! An API key: what is known of it. Its secret is shown once and kept as a hash.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{ApiKeyFacts, Counts, is_expired};
-use crate::id::{ApiKeyId, TenantId};
+use crate::error::AuthFailure;
+use crate::id::ApiKeyId;
 use crate::network::Network;
 use crate::scope::Scopes;
 use crate::sort::sort_fields;
-use crate::tenant::TenantStatus;
 use crate::text::Name;
 
 words! {
@@ -25,7 +27,7 @@ words! {
 }
 
 /// The SHA-256 of a secret. A secret of 256 random bits needs no salt and no slow hash.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretHash(pub [u8; 32]);
 
 impl std::fmt::Debug for SecretHash {
@@ -131,19 +133,13 @@ pub struct RotatedApiKey {
     pub grace_ends_at: Timestamp,
 }
 
-/// What a secret that somebody presents belongs to, at one instant.
+/// What a secret that somebody presents belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresentedKey {
-    /// The key's tenant.
-    pub tenant: TenantId,
-    /// The state of that tenant.
-    pub tenant_status: TenantStatus,
     /// The key.
     pub api_key: ApiKey,
     /// From this instant on the secret is no good; `None` for the key's newest.
     pub secret_ends_at: Option<Timestamp>,
-    /// The instant.
-    pub at: Timestamp,
 }
 
 words! {
@@ -165,17 +161,30 @@ words! {
 }
 
 impl PresentedKey {
-    /// Why it is not good, if it is not.
-    pub fn refusal(&self) -> Option<KeyRefusal> {
-        if self.tenant_status == TenantStatus::Suspended {
-            return Some(KeyRefusal::TenantSuspended);
-        }
-        match self.api_key.status(self.at) {
+    /// Why it is not good at an instant, if it is not.
+    pub fn refusal(&self, at: Timestamp) -> Option<KeyRefusal> {
+        match self.api_key.status(at) {
             ApiKeyStatus::Revoked => Some(KeyRefusal::Revoked),
             ApiKeyStatus::Expired => Some(KeyRefusal::Expired),
             ApiKeyStatus::Active => {
-                is_expired(self.secret_ends_at, self.at).then_some(KeyRefusal::RotatedOut)
+                is_expired(self.secret_ends_at, at).then_some(KeyRefusal::RotatedOut)
             }
+        }
+    }
+
+    /// Refuses whoever calls with it, if it is not good, or not for where the call comes from.
+    pub(crate) fn check_use(&self, at: Timestamp, from: Option<IpAddr>) -> Result<(), AuthFailure> {
+        match self.refusal(at) {
+            None => {}
+            Some(KeyRefusal::Expired) => return Err(AuthFailure::Expired),
+            Some(_) => return Err(AuthFailure::Revoked),
+        }
+        let allowed = &self.api_key.ip_allowlist;
+        let is_from = |network: &Network| from.is_some_and(|address| network.contains(address));
+        if allowed.is_empty() || allowed.iter().any(is_from) {
+            Ok(())
+        } else {
+            Err(AuthFailure::ForeignAddress)
         }
     }
 }

@@ -109,6 +109,8 @@ pub enum AuthFailure {
     NotYetValid,
     /// The principal is gone, or may not act now.
     Revoked,
+    /// The principal is not to be used from where the request comes from.
+    ForeignAddress,
 }
 
 impl AuthFailure {
@@ -126,6 +128,7 @@ impl AuthFailure {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::Revoked => "revoked",
+            Self::ForeignAddress => "foreign_address",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::access::{Role, TenantAccess};
+use crate::access::TenantAccess;
 use crate::action::words;
 use crate::error::{Denied, Error};
 use crate::id::TenantId;
@@ -43,6 +43,53 @@ words! {
         UsageWrite = "usage:write",
         /// Report usage of any tenant; for keys of the platform's tenant alone.
         UsageWriteAny = "usage:write:any",
+    }
+}
+
+impl Scope {
+    /// What one who may change something may read of it: that it includes.
+    fn reading(self) -> Option<Self> {
+        match self {
+            Self::UsersWrite => Some(Self::UsersRead),
+            Self::KeysWrite => Some(Self::KeysRead),
+            Self::ClientsWrite => Some(Self::ClientsRead),
+            Self::CredentialsWrite => Some(Self::CredentialsRead),
+            Self::TenantWrite => Some(Self::TenantRead),
+            Self::UsageWrite => Some(Self::UsageRead),
+            Self::StatsRead
+            | Self::UsersRead
+            | Self::KeysRead
+            | Self::ClientsRead
+            | Self::CredentialsRead
+            | Self::CredentialsReveal
+            | Self::TenantRead
+            | Self::AuditRead
+            | Self::UsageRead
+            | Self::UsageWriteAny => None,
+        }
+    }
+
+    /// Whether the principals of a suspended tenant do without it: they can still read, and what
+    /// they report is taken.
+    pub fn ends_with_suspension(self) -> bool {
+        match self {
+            Self::UsersWrite
+            | Self::KeysWrite
+            | Self::ClientsWrite
+            | Self::CredentialsWrite
+            | Self::CredentialsReveal
+            | Self::TenantWrite => true,
+            Self::StatsRead
+            | Self::UsersRead
+            | Self::KeysRead
+            | Self::ClientsRead
+            | Self::CredentialsRead
+            | Self::TenantRead
+            | Self::AuditRead
+            | Self::UsageRead
+            | Self::UsageWrite
+            | Self::UsageWriteAny => false,
+        }
     }
 }
 
@@ -90,11 +137,20 @@ impl Scopes {
     pub fn check_grant(&self, access: &TenantAccess) -> crate::error::Result<()> {
         let tenant = access.tenant();
         self.check_tenant(tenant).map_err(|problem| Error::invalid("scopes", problem))?;
-        // An administrator has every scope within the tenant, and this one reaches beyond it.
-        if self.0.contains(&Scope::UsageWriteAny) && access.role() < Role::SuperAdmin {
+        if !self.iter().all(|scope| access.power().allows(scope.into())) {
             return Err(Error::Denied(Denied::InsufficientPermissions));
         }
         Ok(())
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Scope> {
+        self.0.iter().copied()
+    }
+
+    /// Whether they reach to what a scope stands for.
+    pub fn include(&self, wanted: Scope) -> bool {
+        self.iter().any(|scope| scope == wanted || scope.reading() == Some(wanted))
     }
 
     /// The names, separated by spaces (RFC 6749, section 3.3), as a store keeps them.

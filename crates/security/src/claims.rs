@@ -79,8 +79,7 @@ impl Claims {
             Some(Verified {
                 principal: Principal {
                     tenant: self.tenant,
-                    kind: kind(&self.sub, &self.jti)?,
-                    role: self.roles.iter().copied().max()?,
+                    kind: kind(&self.sub, &self.jti, self.roles.iter().copied().max()?)?,
                 },
                 not_before: instant(not_before)?,
                 expires_at: instant(self.exp)?,
@@ -103,13 +102,13 @@ impl Verified {
     }
 }
 
-fn kind(sub: &str, jti: &str) -> Option<PrincipalKind> {
+fn kind(sub: &str, jti: &str, role: Role) -> Option<PrincipalKind> {
     // An operator is known by the token's id in the audit log, so that has one spelling.
     Uuid::try_parse(jti).ok().filter(|id| id.to_string() == jti)?;
     if sub == OPERATOR {
-        Some(PrincipalKind::Operator(Arc::from(jti)))
+        Some(PrincipalKind::Operator { token: Arc::from(jti), role })
     } else {
-        sub.parse().ok().map(PrincipalKind::User)
+        sub.parse().ok().map(|id| PrincipalKind::User { id, role })
     }
 }
 

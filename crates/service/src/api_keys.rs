@@ -1,12 +1,14 @@
 //! API keys.
 
-use tenantry_domain::access::TenantAccess;
+use std::sync::Arc;
+
+use tenantry_domain::access::{BearerId, CallerProbe, TenantAccess};
 use tenantry_domain::api_key::{
     ApiKey, ApiKeyFilter, KeyRefusal, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::Result;
-use tenantry_domain::id::ApiKeyId;
+use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::network::Network;
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::scope::Scopes;
@@ -47,15 +49,15 @@ pub struct ReissuedApiKey {
 /// What a text that somebody presents as an API key is worth.
 #[derive(Debug, Clone)]
 pub struct KeyValidation {
-    /// The key, if the caller may know of it.
-    pub presented: Option<PresentedKey>,
+    /// The key and its tenant, if the caller may know of it.
+    pub key: Option<(TenantId, Arc<PresentedKey>)>,
     /// Why it is not good, if it is not.
     pub refusal: Option<KeyRefusal>,
 }
 
 impl From<KeyRefusal> for KeyValidation {
     fn from(refusal: KeyRefusal) -> Self {
-        Self { presented: None, refusal: Some(refusal) }
+        Self { key: None, refusal: Some(refusal) }
     }
 }
 
@@ -147,10 +149,12 @@ impl Service {
         if !access.may_validate_keys_of(tenant) {
             return Ok(KeyRefusal::Unknown.into());
         }
-        let Some(presented) = self.store.presented_api_key(tenant, secret_hash).await? else {
+        let probe = CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret_hash)) };
+        let state = self.store.caller_state(&probe).await?;
+        let Some((key, refusal)) = state.presented() else {
             return Ok(KeyRefusal::Unknown.into());
         };
         access.count_call_for(tenant);
-        Ok(KeyValidation { refusal: presented.refusal(), presented: Some(presented) })
+        Ok(KeyValidation { key: Some((tenant, Arc::clone(key))), refusal })
     }
 }

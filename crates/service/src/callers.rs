@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tenantry_domain::access::{Caller, Principal};
-use tenantry_domain::error::Result;
+use tenantry_domain::access::{Caller, Principal, PrincipalKind};
+use tenantry_domain::error::{AuthFailure, Error, Result};
 use tenantry_domain::usage::Call;
+use tenantry_security::api_key::parse_api_key;
 
 use crate::Service;
 
@@ -14,16 +15,26 @@ impl Service {
     /// is looked at by [`Service::admit`] or together with what it asks for.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`](tenantry_domain::error::Error::Unauthenticated).
+    /// [`Error::Unauthenticated`].
     pub fn authenticate(&self, bearer: &str, realm: Option<&str>) -> Result<Principal> {
         self.realm.verify(bearer, realm)
+    }
+
+    /// Who the text of an API key says is calling. Touches no store, as [`Service::authenticate`].
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] if the text cannot be a key.
+    pub fn authenticate_key(&self, text: &str) -> Result<Principal> {
+        let (tenant, secret) =
+            parse_api_key(text).ok_or(Error::Unauthenticated(AuthFailure::Malformed))?;
+        Ok(Principal { tenant, kind: PrincipalKind::ApiKey(secret) })
     }
 
     /// Confirms a principal by what the store knows of it now.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`](tenantry_domain::error::Error::Unauthenticated) if its tenant
-    /// or its user is gone or may not sign in.
+    /// [`Error::Unauthenticated`] if its tenant or its user is gone or may not sign in, or its key
+    /// is no good now.
     pub async fn admit(
         &self,
         principal: &Principal,

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use tenantry_domain::access::{Caller, Permission, Principal, TenantAccess};
+use tenantry_domain::access::{Caller, Principal, TenantAccess};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{Error, Missing, Result};
 use tenantry_domain::id::TenantId;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::stats::Statistics;
 
 use crate::Service;
@@ -26,7 +27,7 @@ impl Service {
     ) -> Result<Statistics> {
         let (state, statistics) = self.store.statistics(&principal.probe(), target).await?;
         let caller = Caller::admit(principal, &state, ip, None)?;
-        let access = caller.authorize(acting_in, target, Permission::Read)?;
+        let access = caller.authorize(acting_in, target, Scope::StatsRead)?;
         statistics.open(&access)?.ok_or(Error::NotFound(Missing::Tenant))
     }
 

@@ -20,7 +20,7 @@ async fn counted(app: &TestApp, tenant: TenantId) -> u64 {
 }
 
 async fn statistics(app: &TestApp, tenant: TenantId) -> Statistics {
-    let principal = tenantry_domain::access::CallerProbe { tenant, user: None };
+    let principal = tenantry_domain::access::CallerProbe::of_tenant(tenant);
     let (_, statistics) = app.service.store().statistics(&principal, tenant).await.unwrap();
     statistics.open(&TestApp::access(tenant)).unwrap().unwrap()
 }

@@ -1,8 +1,10 @@
 //! API keys.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::Serialize;
-use tenantry_domain::access::TenantAccess;
+use tenantry_domain::access::{Bearer, CallerState, TenantAccess};
 use tenantry_domain::api_key::{
     ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
     SecretHash,
@@ -13,17 +15,19 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
+use tenantry_domain::tenant::TenantStatus;
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
 use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::books::Books;
 use crate::error::{Fault, Result};
 use crate::pages::page_of;
 use crate::session::{Command, Session};
-use crate::sql::{Columns as _, Json, ScopeLine, json, json_text, params};
+use crate::sql::{Columns as _, Json, ScopeLine, Word, json, json_text, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
 use crate::{PostgresStore, reading};
@@ -155,37 +159,38 @@ impl ApiKeys for PostgresStore {
             Ok(rotated)
         })
     }
+}
 
-    async fn presented_api_key(
-        &self,
-        tenant: TenantId,
-        secret_hash: SecretHash,
-    ) -> tenantry_domain::error::Result<Option<PresentedKey>> {
-        let clock = self.context.clock.now();
-        let key = concat!(
-            "SELECT ",
-            columns!(),
-            ", ends_at FROM api_key_secrets s JOIN api_keys USING (tenant_id, key_id)
-             WHERE s.tenant_id = $1 AND api_keys.tenant_id = $1 AND secret_hash = $2"
-        );
-        let asked =
-            [Command::new(key, params![tenant, secret_hash.0]), Standing::ask(tenant, clock)];
-        self.read(asked, |[key, standing]| {
-            let (Some(key), Some(standing)) =
-                (key.first(), Standing::read(tenant, clock, &standing)?)
-            else {
-                return Ok(None);
-            };
-            Ok(Some(PresentedKey {
-                tenant,
-                tenant_status: standing.status,
-                api_key: read(key)?,
-                secret_ends_at: key.at_if_any(9)?,
-                at: standing.at,
-            }))
-        })
-        .await
+/// Asks what a secret belongs to, and for the state and the instant of its tenant.
+pub(crate) fn ask_presented(tenant: TenantId, secret: SecretHash) -> Command {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", ends_at, t.status,
+             (SELECT at FROM ledger_heads WHERE tenant_id = $1),
+             (SELECT max(last_call_at) FROM usage_heartbeats WHERE tenant_id = $1)
+         FROM (SELECT status FROM tenants WHERE tenant_id = $1 AND status <> 'deleted') t
+             LEFT JOIN (
+                 SELECT ",
+        columns!(),
+        ", ends_at FROM api_key_secrets s JOIN api_keys USING (tenant_id, key_id)
+                 WHERE s.tenant_id = $1 AND api_keys.tenant_id = $1 AND secret_hash = $2
+             ) k ON true"
+    );
+    Command::new(sql, params![tenant, secret.0])
+}
+
+/// What was found of a secret.
+pub(crate) fn read_presented(row: &Row, clock: Timestamp) -> Result<CallerState> {
+    let tenant = Some(row.try_get::<_, Word<TenantStatus>>(10)?.0);
+    if row.try_get::<_, Option<Uuid>>(0)?.is_none() {
+        return Ok(CallerState { tenant, bearer: None });
     }
+    let key = PresentedKey { api_key: read(row)?, secret_ends_at: row.at_if_any(9)? };
+    let newest = row.at_if_any(11)?.max(row.at_if_any(12)?);
+    let at = newest.map_or(clock, |newest| newest.max(clock));
+    let bearer = Some(Bearer::ApiKey { key: Arc::new(key), at });
+    Ok(CallerState { tenant, bearer })
 }
 
 /// Ends the secrets of a key: the newest at an instant, and one that was to end already, now.

@@ -88,11 +88,12 @@ impl Books {
                 (SELECT min(due_at) FROM expiries WHERE tenant_id = $1)
              FROM tenants WHERE tenant_id = $1 AND status <> 'deleted'";
         let idempotency = access.and_then(TenantAccess::idempotency);
+        let probe = access.and_then(TenantAccess::probe);
         let [head, state, caller, mark] = session
             .each([
                 Command::new(lock, params![tenant]),
                 Command::new(state, params![tenant]),
-                statistician::ask_caller(access.and_then(TenantAccess::probe)),
+                statistician::ask_caller(probe),
                 marks::ask(idempotency.map(|it| *it.mark())),
             ])
             .await?;
@@ -113,7 +114,7 @@ impl Books {
             opened_at: head.seq,
             head,
             next_due: state.at_if_any(1)?,
-            caller: statistician::read_caller(&caller)?,
+            caller: statistician::read_caller(probe, &caller, now)?,
             mark: marks::read(&mark, now)?,
         })
     }

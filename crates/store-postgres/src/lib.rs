@@ -240,8 +240,8 @@ impl PostgresStore {
                 marks::ask(idempotency.map(|it| *it.mark())),
             ];
             let [caller, mark] = session.each(asked).await?;
-            access.confirm(&statistician::read_caller(&caller)?)?;
             let now = self.context.clock.now();
+            access.confirm(&statistician::read_caller(access.probe(), &caller, now)?)?;
             if let Some(idempotency) = idempotency {
                 require_new(idempotency.mark(), marks::read(&mark, now)?)?;
             }

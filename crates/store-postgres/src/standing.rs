@@ -6,7 +6,6 @@ use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::Head;
 use tenantry_domain::stats::{Heartbeat, Statistics, effective_now, last_activity, months};
-use tenantry_domain::tenant::TenantStatus;
 use tenantry_domain::text::Name;
 use tenantry_domain::usage::Bytes;
 use tokio_postgres::Row;
@@ -14,14 +13,13 @@ use tokio_postgres::Row;
 use crate::books::read_head;
 use crate::error::Result;
 use crate::session::{Command, Session};
-use crate::sql::{Columns as _, Word, count_columns, params};
+use crate::sql::{Columns as _, count_columns, params};
 
 /// What the database says of a tenant now.
 #[derive(Debug)]
 pub(crate) struct Standing {
     tenant: TenantId,
     name: Name,
-    pub(crate) status: TenantStatus,
     storage_used: Bytes,
     storage_quota: Option<Bytes>,
     head: Head,
@@ -42,7 +40,7 @@ impl Standing {
         let sql = concat!(
             "SELECT h.seq, h.hash, h.at, h.last_activity_at, ",
             count_columns!(),
-            ", t.name, t.status, t.storage_quota, b.last_call_at, b.last_activity_at,
+            ", t.name, t.storage_quota, b.last_call_at, b.last_activity_at,
                 (SELECT bytes FROM storage_totals WHERE tenant_id = $1),
                 ARRAY(SELECT month FROM usage_months WHERE tenant_id = $1 AND month >= $3
                       ORDER BY month, slot),
@@ -68,17 +66,17 @@ impl Standing {
         let Some(row) = found.first() else { return Ok(None) };
         let head = read_head(row)?;
         let heartbeat = Heartbeat {
-            last_call: row.at_if_any(REST + 3)?,
-            last_activity: row.at_if_any(REST + 4)?,
+            last_call: row.at_if_any(REST + 2)?,
+            last_activity: row.at_if_any(REST + 3)?,
         };
         let at = effective_now(clock, &head, heartbeat);
         let mut counts = head.counts;
-        for (kind, column) in [(ExpiringKind::Credential, 8), (ExpiringKind::ApiKey, 9)] {
+        for (kind, column) in [(ExpiringKind::Credential, 7), (ExpiringKind::ApiKey, 8)] {
             let rows = row.number_if_any(REST + column)?.unwrap_or_default();
             counts = counts.after(&Change::Expired { kind, rows }, at)?;
         }
         let (months, calls): (Vec<i64>, Vec<i64>) =
-            (row.try_get(REST + 6)?, row.try_get(REST + 7)?);
+            (row.try_get(REST + 5)?, row.try_get(REST + 6)?);
         let calls = months.into_iter().zip(calls).map(|(month, calls)| {
             let month = i32::try_from(month).map_err(Error::internal)?;
             Ok((Month::from_index(month), u64::try_from(calls).map_err(Error::internal)?))
@@ -86,9 +84,8 @@ impl Standing {
         Ok(Some(Self {
             tenant,
             name: Name::from_stored(row.try_get(REST)?),
-            status: row.try_get::<_, Word<TenantStatus>>(REST + 1)?.0,
-            storage_used: Bytes::new(row.number_if_any(REST + 5)?.unwrap_or_default()),
-            storage_quota: row.number_if_any(REST + 2)?.map(Bytes::new),
+            storage_used: Bytes::new(row.number_if_any(REST + 4)?.unwrap_or_default()),
+            storage_quota: row.number_if_any(REST + 1)?.map(Bytes::new),
             head,
             heartbeat,
             calls: calls.collect::<Result<_>>()?,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, TenantAccess};
+use tenantry_domain::access::{
+    Bearer, BearerId, CallerProbe, CallerState, CallerUser, TenantAccess,
+};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::{Change, Counts};
 use tenantry_domain::guarded::Guarded;
@@ -19,11 +21,11 @@ use crate::error::Result;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Word, count_columns, params};
 use crate::standing::Standing;
-use crate::tenants;
 use crate::{PostgresStore, reading};
+use crate::{api_keys, tenants};
 
 /// Nobody of whom anything is known.
-pub(crate) const NOBODY: CallerState = CallerState { tenant: None, user: None };
+pub(crate) const NOBODY: CallerState = CallerState { tenant: None, bearer: None };
 
 #[async_trait]
 impl Statistician for PostgresStore {
@@ -31,7 +33,9 @@ impl Statistician for PostgresStore {
         &self,
         probe: &CallerProbe,
     ) -> tenantry_domain::error::Result<CallerState> {
-        self.read([ask_caller(Some(*probe))], |[found]| read_caller(&found)).await
+        let clock = self.context.clock.now();
+        self.read([ask_caller(Some(*probe))], |[found]| read_caller(Some(*probe), &found, clock))
+            .await
     }
 
     async fn statistics(
@@ -46,7 +50,7 @@ impl Statistician for PostgresStore {
         self.read(asked, |[caller, standing]| {
             let standing = Standing::read(tenant, clock, &standing)?;
             let statistics = standing.map(Standing::statistics);
-            Ok((read_caller(&caller)?, Guarded::new(tenant, statistics)))
+            Ok((read_caller(Some(*probe), &caller, clock)?, Guarded::new(tenant, statistics)))
         })
         .await
     }
@@ -67,29 +71,43 @@ impl Statistician for PostgresStore {
 
 /// Asks what a caller is worth now, if there is one to ask for.
 pub(crate) fn ask_caller(probe: Option<CallerProbe>) -> Command {
+    let user = match probe {
+        Some(CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)) }) => {
+            return api_keys::ask_presented(tenant, secret);
+        }
+        Some(CallerProbe { bearer: Some(BearerId::User(user)), .. }) => Some(user),
+        Some(CallerProbe { bearer: None, .. }) | None => None,
+    };
     Command::new(
         "SELECT t.status, u.status, u.tenant_admin, u.member, u.email, u.name
          FROM tenants t
              LEFT JOIN users u ON u.tenant_id = t.tenant_id AND u.tenant_id = $1 AND u.user_id = $2
          WHERE t.tenant_id = $1 AND t.status <> 'deleted'",
-        params![probe.map(|it| it.tenant), probe.and_then(|it| it.user)],
+        params![probe.map(|it| it.tenant), user],
     )
 }
 
 /// What was found of a caller.
-pub(crate) fn read_caller(found: &[Row]) -> Result<CallerState> {
+pub(crate) fn read_caller(
+    probe: Option<CallerProbe>,
+    found: &[Row],
+    clock: Timestamp,
+) -> Result<CallerState> {
     let Some(row) = found.first() else { return Ok(NOBODY) };
-    let tenant = row.try_get::<_, Word<TenantStatus>>(0)?.0;
+    if let Some(BearerId::ApiKey(_)) = probe.and_then(|it| it.bearer) {
+        return api_keys::read_presented(row, clock);
+    }
+    let tenant = Some(row.try_get::<_, Word<TenantStatus>>(0)?.0);
     let user = match row.try_get::<_, Option<Word<UserStatus>>>(1)? {
         None => None,
-        Some(Word(status)) => Some(Arc::new(CallerUser {
+        Some(Word(status)) => Some(CallerUser {
             status,
             roles: UserRoles { tenant_admin: row.try_get(2)?, member: row.try_get(3)? },
             email: row.try_get(4)?,
             name: row.try_get(5)?,
-        })),
+        }),
     };
-    Ok(CallerState { tenant: Some(tenant), user })
+    Ok(CallerState { tenant, bearer: user.map(|user| Bearer::User(Arc::new(user))) })
 }
 
 /// The counts after the last entry not later than `at`, corrected by what expired between the two.

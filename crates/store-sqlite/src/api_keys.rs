@@ -14,7 +14,6 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
-use tenantry_domain::stats::effective_now;
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
 use tenantry_store::list;
@@ -28,7 +27,6 @@ use crate::sql::{
     self, At, Id, Json, Value, blob, instant, json, json_text, scopes, tenant_id, text,
 };
 use crate::tenants::require;
-use crate::{tenants, usage};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -159,15 +157,6 @@ impl ApiKeys for SqliteStore {
         })
         .await
     }
-
-    async fn presented_api_key(
-        &self,
-        tenant: TenantId,
-        secret_hash: SecretHash,
-    ) -> tenantry_domain::error::Result<Option<PresentedKey>> {
-        let clock = self.context.clock.now();
-        self.read(|connection| presented(connection, tenant, secret_hash, clock))
-    }
 }
 
 /// Ends the secrets of a key: the newest at an instant, and one that was to end already, now.
@@ -190,11 +179,11 @@ fn add_secret(books: &Books<'_>, id: ApiKeyId, secret_hash: SecretHash) -> Resul
     Ok(())
 }
 
-fn presented(
+/// What a secret that somebody presents belongs to.
+pub(crate) fn presented(
     connection: &Connection,
     tenant: TenantId,
     secret_hash: SecretHash,
-    clock: Timestamp,
 ) -> Result<Option<PresentedKey>> {
     let sql = concat!(
         "SELECT ",
@@ -202,14 +191,10 @@ fn presented(
         ", ends_at FROM api_key_secrets JOIN api_keys USING (tenant_id, key_id)
          WHERE tenant_id = ?1 AND secret_hash = ?2"
     );
-    let found = sql::optional(connection, sql, params![tenant_id(tenant), secret_hash.0], |row| {
-        Ok((read(row)?, row.get::<_, Option<At>>(9)?.map(|at| at.0)))
-    })?;
-    let Some((api_key, secret_ends_at)) = found else { return Ok(None) };
-    let Some(tenant_status) = tenants::status(connection, tenant)? else { return Ok(None) };
-    let Some(head) = books::head(connection, tenant)? else { return Ok(None) };
-    let at = effective_now(clock, &head, usage::heartbeat(connection, tenant)?);
-    Ok(Some(PresentedKey { tenant, tenant_status, api_key, secret_ends_at, at }))
+    sql::optional(connection, sql, params![tenant_id(tenant), secret_hash.0], |row| {
+        let secret_ends_at = row.get::<_, Option<At>>(9)?.map(|at| at.0);
+        Ok(PresentedKey { api_key: read(row)?, secret_ends_at })
+    })
 }
 
 fn get(connection: &Connection, tenant: TenantId, id: ApiKeyId) -> Result<ApiKey> {

@@ -274,9 +274,28 @@ pub(crate) fn counts(
     tenant: TenantId,
     clock: Timestamp,
 ) -> Result<(Counts, Timestamp)> {
+    let (head, at) = standing(connection, tenant, clock)?;
+    Ok((corrected(connection, tenant, head.counts, at)?, at))
+}
+
+/// The effective now of a tenant.
+pub(crate) fn now(
+    connection: &Connection,
+    tenant: TenantId,
+    clock: Timestamp,
+) -> Result<Timestamp> {
+    standing(connection, tenant, clock).map(|(_, at)| at)
+}
+
+/// A tenant's newest entry, and its effective now.
+fn standing(
+    connection: &Connection,
+    tenant: TenantId,
+    clock: Timestamp,
+) -> Result<(Head, Timestamp)> {
     let head = head(connection, tenant)?.ok_or(Error::NotFound(Missing::Tenant))?;
     let at = effective_now(clock, &head, usage::heartbeat(connection, tenant)?);
-    Ok((corrected(connection, tenant, head.counts, at)?, at))
+    Ok((head, at))
 }
 
 /// Counts of the newest entry, corrected by what has expired since and has no entry yet.

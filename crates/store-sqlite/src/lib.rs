@@ -224,7 +224,7 @@ impl SqliteStore {
                 return Ok(Outcome::Again);
             }
             // What the bearer was told it may do can have been taken back while it waited.
-            statistician::confirm(connection, &bearer)?;
+            statistician::confirm(connection, &context, &bearer)?;
             let outcome = marks::once(connection, &context, bearer.idempotency(), || {
                 let outcome = change(&mut books, &bearer)?;
                 Ok((outcome, books.person))

@@ -1,12 +1,12 @@
 //! What the statistics of a tenant are made of, at one instant of its database.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
-use tenantry_domain::access::CallerUser;
+use tenantry_domain::access::{Bearer, BearerId};
 use tenantry_domain::clock::{Month, Timestamp};
-use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::Head;
 use tenantry_domain::stats::{Heartbeat, Statistics, effective_now, last_activity, months};
 use tenantry_domain::tenant::TenantStatus;
@@ -92,8 +92,8 @@ pub(crate) struct Snapshot {
     next_due: Option<Timestamp>,
     /// Calls that were changes, and those that other services have reported.
     calls: Calls,
-    /// Users who have called since.
-    callers: Mutex<HashMap<UserId, Option<Arc<CallerUser>>>>,
+    /// What has called since.
+    callers: Mutex<HashMap<BearerId, Bearer>>,
 }
 
 impl Snapshot {
@@ -160,29 +160,37 @@ impl Snapshot {
         })
     }
 
-    /// What is known of a user who calls; `read` reads it if nothing is.
+    /// What is known of something that calls; `read` reads it if nothing is.
     pub(crate) fn caller(
         &self,
-        user: UserId,
-        read: impl FnOnce() -> Result<Option<CallerUser>>,
-    ) -> Result<Option<Arc<CallerUser>>> {
+        bearer: BearerId,
+        clock: Timestamp,
+        read: impl FnOnce() -> Result<Option<Bearer>>,
+    ) -> Result<Option<Bearer>> {
         // What the lock guards is whole between any two statements.
         let lock = || self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(&user) {
-            return Ok(known.clone());
+        if let Some(known) = lock().get(&bearer) {
+            return Ok(Some(match known.clone() {
+                // Calls that were counted since were not received before the clock shows it.
+                Bearer::ApiKey { key, at } => Bearer::ApiKey { key, at: at.max(clock) },
+                Bearer::User(user) => Bearer::User(user),
+            }));
         }
-        let found = read()?.map(Arc::new);
+        // Nothing is remembered of what is not there: anybody can make up any number of keys.
+        let Some(found) = read()? else { return Ok(None) };
         let mut callers = lock();
         if callers.len() >= CALLERS {
             callers.clear();
         }
-        callers.insert(user, found.clone());
-        Ok(found)
+        callers.insert(bearer, found.clone());
+        Ok(Some(found))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy};
 
     use super::*;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
-use tenantry_domain::access::{CallerProbe, CallerState, CallerUser, TenantAccess};
+use tenantry_domain::access::{
+    Bearer, BearerId, CallerProbe, CallerState, CallerUser, TenantAccess,
+};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::Error;
@@ -13,13 +15,13 @@ use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::stats::Statistics;
 use tenantry_store::Statistician;
 
-use crate::books::corrected;
+use crate::books::{self, Context, corrected};
 use crate::error::{Fault, Result};
 use crate::projection::Memory;
 use crate::snapshot::{Calls, Snapshot};
 use crate::sql::{self, At, count_columns, tenant_id};
 use crate::usage::Schema;
-use crate::{Server, SqliteStore, tenants, users};
+use crate::{Server, SqliteStore, api_keys, tenants, users};
 
 /// Reads of the database between which somebody else was quicker; then calls are held up for one.
 const ATTEMPTS: usize = 8;
@@ -30,7 +32,9 @@ impl Statistician for SqliteStore {
         &self,
         probe: &CallerProbe,
     ) -> tenantry_domain::error::Result<CallerState> {
-        self.memory().and_then(|memory| self.caller(probe, memory)).map_err(|fault| fault.0)
+        let clock = self.context.clock.now();
+        let found = self.memory().and_then(|memory| self.caller(probe, memory, clock));
+        found.map_err(|fault| fault.0)
     }
 
     async fn statistics(
@@ -43,7 +47,7 @@ impl Statistician for SqliteStore {
             // before its instant.
             let clock = self.context.clock.now();
             let memory = self.memory()?;
-            let caller = self.caller(probe, memory)?;
+            let caller = self.caller(probe, memory, clock)?;
             Ok((caller, Guarded::new(tenant, self.current(tenant, memory, clock)?)))
         };
         read().map_err(|fault: Fault| fault.0)
@@ -78,8 +82,9 @@ impl SqliteStore {
     }
 
     /// What a caller is worth now.
-    fn caller(&self, probe: &CallerProbe, memory: Memory) -> Result<CallerState> {
-        let in_database = || self.readers.snapshot(|connection| caller_state(connection, probe));
+    fn caller(&self, probe: &CallerProbe, memory: Memory, clock: Timestamp) -> Result<CallerState> {
+        let in_database =
+            || self.readers.snapshot(|connection| caller_state(connection, probe, clock));
         let Some(server) = &self.server else { return in_database() };
         if memory == Memory::InDoubt {
             return in_database();
@@ -90,16 +95,16 @@ impl SqliteStore {
             None if server.projection.is_changing(probe.tenant) => return in_database(),
             None => match self.read_through(server, probe.tenant, memory)? {
                 Some((snapshot, _)) => snapshot,
-                None => return Ok(CallerState { tenant: None, user: None }),
+                None => return Ok(CallerState { tenant: None, bearer: None }),
             },
         };
-        let user = match probe.user {
+        let bearer = match probe.bearer {
             None => None,
-            Some(id) => snapshot.caller(id, || {
-                self.readers.snapshot(|connection| caller_user(connection, probe.tenant, id))
+            Some(id) => snapshot.caller(id, clock, || {
+                self.readers.snapshot(|connection| bearer(connection, probe.tenant, id, clock))
             })?,
         };
-        Ok(CallerState { tenant: Some(snapshot.status), user })
+        Ok(CallerState { tenant: Some(snapshot.status), bearer })
     }
 
     /// The statistics of a tenant now; `None` if there is no such tenant (any more).
@@ -182,20 +187,51 @@ fn unsteady() -> Fault {
 }
 
 /// Refuses a change whose bearer may no longer make it.
-pub(crate) fn confirm(connection: &Connection, access: &TenantAccess) -> Result<()> {
+pub(crate) fn confirm(
+    connection: &Connection,
+    context: &Context,
+    access: &TenantAccess,
+) -> Result<()> {
     match access.probe() {
         None => Ok(()),
-        Some(probe) => Ok(access.confirm(&caller_state(connection, &probe)?)?),
+        Some(probe) => {
+            let state = caller_state(connection, &probe, context.clock.now())?;
+            Ok(access.confirm(&state)?)
+        }
     }
 }
 
-fn caller_state(connection: &Connection, probe: &CallerProbe) -> Result<CallerState> {
+fn caller_state(
+    connection: &Connection,
+    probe: &CallerProbe,
+    clock: Timestamp,
+) -> Result<CallerState> {
     let tenant = tenants::status(connection, probe.tenant)?;
-    let user = match probe.user {
-        Some(user) => caller_user(connection, probe.tenant, user)?.map(Arc::new),
-        None => None,
+    let bearer = match probe.bearer {
+        Some(id) if tenant.is_some() => bearer(connection, probe.tenant, id, clock)?,
+        _ => None,
     };
-    Ok(CallerState { tenant, user })
+    Ok(CallerState { tenant, bearer })
+}
+
+fn bearer(
+    connection: &Connection,
+    tenant: TenantId,
+    id: BearerId,
+    clock: Timestamp,
+) -> Result<Option<Bearer>> {
+    Ok(match id {
+        BearerId::User(id) => {
+            caller_user(connection, tenant, id)?.map(|user| Bearer::User(Arc::new(user)))
+        }
+        BearerId::ApiKey(secret) => match api_keys::presented(connection, tenant, secret)? {
+            Some(key) => {
+                let at = books::now(connection, tenant, clock)?;
+                Some(Bearer::ApiKey { key: Arc::new(key), at })
+            }
+            None => None,
+        },
+    })
 }
 
 fn caller_user(

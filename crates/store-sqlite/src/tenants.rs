@@ -52,7 +52,7 @@ impl Tenants for SqliteStore {
     ) -> tenantry_domain::error::Result<Tenant> {
         let (context, access) = (self.context.clone(), access.tenant(new.id));
         let work = move |connection: &Connection| {
-            confirm(connection, &access)?;
+            confirm(connection, &context, &access)?;
             once(connection, &context, access.idempotency(), || {
                 let tenant = create(connection, &context, &access, new.clone())?;
                 Ok((Outcome::Done(tenant), None))

@@ -40,7 +40,7 @@ impl Usage for SqliteStore {
         let work = move |connection: &Connection| {
             let tenant = bearer.tenant();
             require(connection, tenant)?;
-            confirm(connection, &bearer)?;
+            confirm(connection, &context, &bearer)?;
             context.begin_change(tenant);
             let now = context.clock.now();
             let outcomes: Result<_> =

@@ -114,7 +114,7 @@ async fn read(store: Arc<dyn Store>, tenant: TenantId, it: Arc<Tallies>) -> u64 
 
 /// The calls and the users of a tenant.
 async fn numbers(store: &dyn Store, tenant: TenantId) -> [u64; 2] {
-    let probe = CallerProbe { tenant, user: None };
+    let probe = CallerProbe::of_tenant(tenant);
     let (_, statistics) = store.statistics(&probe, tenant).await.unwrap();
     let statistics = statistics.open(&system(tenant)).unwrap().unwrap();
     [statistics.calls_this_month, statistics.counts.users()]

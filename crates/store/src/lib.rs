@@ -26,7 +26,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tenantry_domain::access::{CallerProbe, CallerState, PlatformAccess, TenantAccess};
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyFilter, NewApiKey, PresentedKey, RotatedApiKey, Rotation, SecretHash,
+    ApiKey, ApiKeyFilter, NewApiKey, RotatedApiKey, Rotation, SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
@@ -248,15 +248,6 @@ pub trait ApiKeys: Send + Sync {
         id: ApiKeyId,
         rotation: Rotation,
     ) -> Result<RotatedApiKey>;
-
-    /// What a secret belongs to, whether it is still good or not; `None` if it is no key's, or if
-    /// there is no such tenant (any more). It takes no authority: who asks knows the secret, and
-    /// what may be told of it is for the caller to judge.
-    async fn presented_api_key(
-        &self,
-        tenant: TenantId,
-        secret_hash: SecretHash,
-    ) -> Result<Option<PresentedKey>>;
 }
 
 /// OAuth clients.

@@ -86,7 +86,7 @@ impl Readers {
         let uncounted = |_| {
             let (app, over) = (Arc::clone(app), Arc::clone(&over));
             tokio::spawn(async move {
-                let probe = CallerProbe { tenant, user: None };
+                let probe = CallerProbe::of_tenant(tenant);
                 let mut took = Vec::new();
                 while !over.load(Ordering::Relaxed) {
                     let started = Instant::now();

@@ -242,9 +242,19 @@ impl TestApp {
 
     /// Makes an API key that may do nothing.
     pub async fn api_key(&self, tenant: TenantId, name: &str) -> IssuedApiKey {
+        self.api_key_with(tenant, name, &[]).await
+    }
+
+    /// Makes an API key with these scopes.
+    pub async fn api_key_with(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        scopes: &[&str],
+    ) -> IssuedApiKey {
         let draft = ApiKeyDraft {
             name: Name::parse(name).unwrap(),
-            scopes: Scopes::default(),
+            scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
             expires_at: None,
             ip_allowlist: Vec::new(),
         };

@@ -1,8 +1,11 @@
 //! The OpenAPI document: what the handlers say of themselves, and what holds for all of them.
 
+use tenantry_domain::scope::Scope;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{Components, Object, ObjectBuilder, OpenApi, Ref, RefOr, Response, Type};
 
 use crate::api::api_keys::RotationBody;
@@ -15,10 +18,11 @@ mod headers;
 mod parameters;
 mod terms;
 
-/// Who may call an operation: `public`, `super_admin`, or `tenant` (an administrator of the
-/// tenant in question, or a super admin).
+/// Who may call an operation: `public`, `super_admin`, or the scope that a key of the tenant in
+/// question needs, whose administrators may too, as may a super admin.
 const ACCESS: &str = "x-tenantry-access";
 const BEARER: &str = "bearer";
+const API_KEY: &str = "apiKey";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -29,7 +33,7 @@ const BEARER: &str = "bearer";
             `[A-Za-z0-9._-]`. `Accept` is absent or covers `application/json`. `HEAD` answers what \
             `GET` would, and `OPTIONS` needs no token. A path that is not here is 404, a method \
             that its path does not have 405 with `Allow`; under `/api/v1` both are 401 without a \
-            token. Times are RFC 3339 in UTC with milliseconds.",
+            token or a key. Times are RFC 3339 in UTC with milliseconds.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     servers((url = "/", description = "The server that this document comes from.")),
@@ -80,12 +84,13 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 
 /// Adds what follows from who may call the operation and from what it takes.
 fn complete(method: &str, path: &str, operation: &mut Operation, components: &mut Components) {
-    let access = operation.extensions.as_ref().and_then(|extensions| extensions.get(ACCESS));
-    let gated = access.is_some_and(|access| access != "public");
-    let names_a_tenant = access.is_some_and(|access| access == "tenant") || path.contains('{');
+    let gated = access(operation).is_some_and(|access| access != "public");
+    let scope = scope(operation);
+    let names_a_tenant = scope.is_some() || path.contains('{');
     if gated {
         let bearer = SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, []);
-        operation.security = Some(vec![bearer]);
+        let key = scope.map(|scope| SecurityRequirement::new(API_KEY, [scope.as_str()]));
+        operation.security = Some([bearer].into_iter().chain(key).collect());
     }
     let terms = terms::of(method, path, operation);
     parameters::complete(operation, path, gated, terms);
@@ -103,8 +108,23 @@ fn add_common_parts(components: &mut Components) {
         .description(Some("A token of the built-in realm: `tenantry token` prints one."))
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let key = ApiKeyValue::with_description(
+        "X-API-Key",
+        "An API key of the tenant, with the scope that the operation needs.",
+    );
+    components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
     parameters::add(components);
     headers::add(components);
+}
+
+/// Who may call an operation.
+fn access(operation: &Operation) -> Option<&str> {
+    operation.extensions.as_ref()?.get(ACCESS)?.as_str()
+}
+
+/// The scope that keys need for an operation that they may call.
+fn scope(operation: &Operation) -> Option<Scope> {
+    access(operation)?.parse().ok()
 }
 
 /// The id of an operation, which every one has.
@@ -149,9 +169,9 @@ mod tests {
         let mut names = Vec::new();
         for (path, item) in &mut document.paths.paths {
             for (_, operation) in operations(item) {
-                let extensions = operation.extensions.as_ref().expect(path);
-                let access = extensions[ACCESS].as_str().unwrap();
-                assert!(["public", "super_admin", "tenant"].contains(&access), "{path}: {access}");
+                let access = access(operation).expect(path);
+                let known = ["public", "super_admin"].contains(&access);
+                assert!(known || scope(operation).is_some(), "{path}: {access}");
                 let gated = path.starts_with(crate::router::API);
                 assert_eq!(gated, access != "public", "{path}");
                 assert_eq!(gated, operation.security.is_some(), "{path}");

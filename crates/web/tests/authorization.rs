@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
+use tenantry_domain::scope::Scope;
 use tenantry_security::realm::TokenRequest;
 use tenantry_testkit::{Answer, Bearer, Request, TestApp};
 
@@ -16,8 +17,8 @@ use tenantry_testkit::{Answer, Bearer, Request, TestApp};
 enum Access {
     /// Anybody, without a token.
     Public,
-    /// Super admins, and the administrators of the tenant.
-    Tenant,
+    /// Super admins, the administrators of the tenant, and its keys with this scope.
+    Tenant(&'static str),
     /// Super admins alone.
     Platform,
 }
@@ -30,39 +31,39 @@ const ROWS: &[(&str, &str, Access)] = &[
     ("get", "/docs", Public),
     ("get", "/openapi.json", Public),
     ("get", "/.well-known/jwks.json", Public),
-    ("get", "/api/v1/admin/tenants/{tenantId}/stats", Tenant),
+    ("get", "/api/v1/admin/tenants/{tenantId}/stats", Tenant("stats:read")),
     ("get", "/api/v1/admin/tenants", Platform),
     ("post", "/api/v1/admin/tenants", Platform),
-    ("get", "/api/v1/admin/tenants/{tenantId}", Tenant),
-    ("patch", "/api/v1/admin/tenants/{tenantId}", Tenant),
+    ("get", "/api/v1/admin/tenants/{tenantId}", Tenant("tenant:read")),
+    ("patch", "/api/v1/admin/tenants/{tenantId}", Tenant("tenant:write")),
     ("delete", "/api/v1/admin/tenants/{tenantId}", Platform),
     ("post", "/api/v1/admin/tenants/{tenantId}/suspend", Platform),
     ("post", "/api/v1/admin/tenants/{tenantId}/activate", Platform),
-    ("get", "/api/v1/admin/tenants/{tenantId}/users", Tenant),
-    ("post", "/api/v1/admin/tenants/{tenantId}/users", Tenant),
-    ("get", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
-    ("patch", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
-    ("delete", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant),
-    ("post", "/api/v1/admin/tenants/{tenantId}/users/import", Tenant),
-    ("get", "/api/v1/admin/audit-logs", Tenant),
-    ("get", "/api/v1/api-keys", Tenant),
-    ("post", "/api/v1/api-keys", Tenant),
-    ("get", "/api/v1/api-keys/{id}", Tenant),
-    ("delete", "/api/v1/api-keys/{id}", Tenant),
-    ("post", "/api/v1/api-keys/{id}/rotate", Tenant),
-    ("post", "/api/v1/api-keys/validate", Tenant),
-    ("get", "/api/v1/oauth-clients", Tenant),
-    ("post", "/api/v1/oauth-clients", Tenant),
-    ("get", "/api/v1/oauth-clients/{id}", Tenant),
-    ("patch", "/api/v1/oauth-clients/{id}", Tenant),
-    ("delete", "/api/v1/oauth-clients/{id}", Tenant),
-    ("post", "/api/v1/oauth-clients/{id}/rotate-secret", Tenant),
-    ("get", "/api/v1/credentials", Tenant),
-    ("post", "/api/v1/credentials", Tenant),
-    ("get", "/api/v1/credentials/{integrationId}/{id}", Tenant),
-    ("patch", "/api/v1/credentials/{integrationId}/{id}", Tenant),
-    ("delete", "/api/v1/credentials/{integrationId}/{id}", Tenant),
-    ("post", "/api/v1/credentials/{integrationId}/{id}/reveal", Tenant),
+    ("get", "/api/v1/admin/tenants/{tenantId}/users", Tenant("users:read")),
+    ("post", "/api/v1/admin/tenants/{tenantId}/users", Tenant("users:write")),
+    ("get", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant("users:read")),
+    ("patch", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant("users:write")),
+    ("delete", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant("users:write")),
+    ("post", "/api/v1/admin/tenants/{tenantId}/users/import", Tenant("users:write")),
+    ("get", "/api/v1/admin/audit-logs", Tenant("audit:read")),
+    ("get", "/api/v1/api-keys", Tenant("keys:read")),
+    ("post", "/api/v1/api-keys", Tenant("keys:write")),
+    ("get", "/api/v1/api-keys/{id}", Tenant("keys:read")),
+    ("delete", "/api/v1/api-keys/{id}", Tenant("keys:write")),
+    ("post", "/api/v1/api-keys/{id}/rotate", Tenant("keys:write")),
+    ("post", "/api/v1/api-keys/validate", Tenant("keys:read")),
+    ("get", "/api/v1/oauth-clients", Tenant("clients:read")),
+    ("post", "/api/v1/oauth-clients", Tenant("clients:write")),
+    ("get", "/api/v1/oauth-clients/{id}", Tenant("clients:read")),
+    ("patch", "/api/v1/oauth-clients/{id}", Tenant("clients:write")),
+    ("delete", "/api/v1/oauth-clients/{id}", Tenant("clients:write")),
+    ("post", "/api/v1/oauth-clients/{id}/rotate-secret", Tenant("clients:write")),
+    ("get", "/api/v1/credentials", Tenant("credentials:read")),
+    ("post", "/api/v1/credentials", Tenant("credentials:write")),
+    ("get", "/api/v1/credentials/{integrationId}/{id}", Tenant("credentials:read")),
+    ("patch", "/api/v1/credentials/{integrationId}/{id}", Tenant("credentials:write")),
+    ("delete", "/api/v1/credentials/{integrationId}/{id}", Tenant("credentials:write")),
+    ("post", "/api/v1/credentials/{integrationId}/{id}/reveal", Tenant("credentials:reveal")),
 ];
 
 /// Every `POST` that takes no `Idempotency-Key`: it changes nothing, or must leave a trace each time.
@@ -124,7 +125,11 @@ fn fill(path: &str, tenant: TenantId, id: &str) -> String {
 }
 
 /// Sends the operation about a fresh tenant; answers the status.
-async fn send(app: &TestApp, (method, path): (&str, &str), caller: Caller) -> u16 {
+async fn send(app: &TestApp, (method, path, access): (&str, &str, Access), caller: Caller) -> u16 {
+    let scope = match access {
+        Tenant(scope) => Some(scope),
+        Public | Platform => None,
+    };
     let target = app.tenant("Target").await;
     let id = thing(app, target, path).await;
     let other = app.tenant("Other").await;
@@ -149,10 +154,31 @@ async fn send(app: &TestApp, (method, path): (&str, &str), caller: Caller) -> u1
         Caller::OtherAdmin => (Some(bearer(other, Role::TenantAdmin)), target),
         Caller::OtherAdminAtHome => (Some(bearer(other, Role::TenantAdmin)), other),
         Caller::SuperAdmin => (Some(bearer(TenantId::PLATFORM, Role::SuperAdmin)), target),
+        Caller::Key | Caller::KeyWithout | Caller::RevokedKey => (None, target),
+        Caller::OtherKey => (None, target),
+        Caller::OtherKeyAtHome => (None, other),
     };
     let request = request.header("x-tenantid", &acting_in.to_string());
     let request = match token {
         Some(token) => request.bearer(&token),
+        None => request,
+    };
+    let key = match caller {
+        Caller::Key => Some((target, scope.into_iter().collect())),
+        Caller::KeyWithout => Some((target, scopes_without(scope))),
+        Caller::RevokedKey => Some((target, scopes_without(None))),
+        Caller::OtherKey | Caller::OtherKeyAtHome => Some((other, scopes_without(None))),
+        _ => None,
+    };
+    let request = match key {
+        Some((tenant, scopes)) => {
+            let key = app.api_key_with(tenant, "caller", &scopes).await;
+            if caller == Caller::RevokedKey {
+                let access = TestApp::access(tenant);
+                app.service.revoke_api_key(&access, key.api_key.id).await.unwrap();
+            }
+            request.header("x-api-key", key.text.expose())
+        }
         None => request,
     };
     with_body(request, method, path).send().await.status
@@ -276,9 +302,19 @@ enum Caller {
     /// An administrator of another tenant who says so in `x-tenantid`.
     OtherAdminAtHome,
     SuperAdmin,
+    /// A key of the tenant with the one scope that the operation needs.
+    Key,
+    /// One with every other scope, but the one that includes it.
+    KeyWithout,
+    /// A key of another tenant with every scope.
+    OtherKey,
+    /// The same, which says so in `x-tenantid`.
+    OtherKeyAtHome,
+    /// A key of the tenant with every scope, revoked.
+    RevokedKey,
 }
 
-const CALLERS: [Caller; 7] = [
+const CALLERS: [Caller; 12] = [
     Caller::Nobody,
     Caller::Expired,
     Caller::Member,
@@ -286,18 +322,33 @@ const CALLERS: [Caller; 7] = [
     Caller::OtherAdmin,
     Caller::OtherAdminAtHome,
     Caller::SuperAdmin,
+    Caller::Key,
+    Caller::KeyWithout,
+    Caller::OtherKey,
+    Caller::OtherKeyAtHome,
+    Caller::RevokedKey,
 ];
+
+/// Every scope that a key of a tenant may have, but those that reach to what `needed` stands for.
+fn scopes_without(needed: Option<&str>) -> Vec<&'static str> {
+    let names = Scope::ALL.iter().map(|scope| scope.as_str());
+    let reaches = |name: &str| {
+        needed.is_some_and(|needed| name == needed || name == needed.replace(":read", ":write"))
+    };
+    names.filter(|name| *name != "usage:write:any" && !reaches(name)).collect()
+}
 
 /// What the caller must hear; `None`: that it may.
 fn refusal(access: Access, path: &str, caller: Caller) -> Option<u16> {
     // Where the path names no tenant, the header does: at home, everybody asks about themselves.
-    let about_itself = caller == Caller::OtherAdminAtHome && !path.contains("{tenantId}");
+    let at_home = [Caller::OtherAdminAtHome, Caller::OtherKeyAtHome].contains(&caller);
+    let about_itself = at_home && !path.contains("{tenantId}");
     match (access, caller) {
-        (Public, _) | (_, Caller::SuperAdmin) | (Tenant, Caller::Admin) => None,
-        (_, Caller::Nobody | Caller::Expired) => Some(401),
+        (Public, _) | (_, Caller::SuperAdmin) | (Tenant(_), Caller::Admin | Caller::Key) => None,
+        (_, Caller::Nobody | Caller::Expired | Caller::RevokedKey) => Some(401),
         // What another tenant has is not there at home.
-        (Tenant, Caller::OtherAdminAtHome) if about_itself && path.contains("{id}") => Some(404),
-        (Tenant, Caller::OtherAdminAtHome) if about_itself => None,
+        (Tenant(_), _) if about_itself && path.contains("{id}") => Some(404),
+        (Tenant(_), _) if about_itself => None,
         _ => Some(403),
     }
 }
@@ -318,13 +369,13 @@ async fn every_operation_as_every_caller() {
     for (method, path, access) in ROWS {
         let documented = match access {
             Public => "public",
-            Tenant => "tenant",
+            Tenant(scope) => scope,
             Platform => "super_admin",
         };
         let operation = &document["paths"][path][method];
         assert_eq!(operation["x-tenantry-access"], documented, "{method} {path}");
         for caller in CALLERS {
-            let status = send(&app, (method, path), caller).await;
+            let status = send(&app, (method, path, *access), caller).await;
             let right = match refusal(*access, path, caller) {
                 Some(refusal) => status == refusal,
                 None => (200..300).contains(&status),

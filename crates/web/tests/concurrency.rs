@@ -357,7 +357,7 @@ async fn list(watched: Arc<Watched>) -> usize {
 /// Reads beneath HTTP, where the entry is told.
 async fn read_beneath(watched: Arc<Watched>) -> Vec<Statistics> {
     let (tenant, store) = (watched.tenant, Arc::clone(watched.app.service.store()));
-    let probe = CallerProbe { tenant, user: None };
+    let probe = CallerProbe::of_tenant(tenant);
     let mut reads = Vec::new();
     while !watched.is_over() {
         let first = watched.answered().entries;

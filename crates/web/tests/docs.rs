@@ -30,8 +30,8 @@ async fn whoever_has_a_token_can_try_the_api_on_the_page() {
     assert_eq!(browser.run("return document.title").await, "Tenantry API");
 
     browser.click("button.authorize").await;
-    browser.type_into(".modal-ux input", &app.token(Bearer::SUPER_ADMIN)).await;
-    browser.click(".modal-ux button.authorize").await;
+    browser.type_into("#auth-bearer-value", &app.token(Bearer::SUPER_ADMIN)).await;
+    browser.click(".modal-ux form:has(#auth-bearer-value) button.authorize").await;
     browser.click(".modal-ux button.btn-done").await;
 
     let operation = "#operations-Statistics-getTenantStatistics";

@@ -1,11 +1,11 @@
 //! Authority that was taken back between the asking and the change.
 
-use tenantry_domain::access::{Caller, Permission, Principal, PrincipalKind, Role, TenantAccess};
+use tenantry_domain::access::{Caller, Principal, PrincipalKind, Role, TenantAccess};
 use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::error::{AuthFailure, Denied, Error};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::oauth_client::{NewOauthClient, OauthClientPatch};
-use tenantry_domain::scope::Scopes;
+use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::tenant::Governance;
 use tenantry_domain::usage::{UsageEvent, UsageReport};
 use tenantry_domain::user::{User, UserPatch, UserRoles, UserStatus};
@@ -17,10 +17,10 @@ const ADMIN: UserRoles = UserRoles { tenant_admin: true, member: true };
 
 /// Authority of a user of the tenant, as it is when it asks.
 async fn authority(f: &Fixture, tenant: TenantId, user: UserId, role: Role) -> TenantAccess {
-    let principal = Principal { tenant, kind: PrincipalKind::User(user), role };
+    let principal = Principal { tenant, kind: PrincipalKind::User { id: user, role } };
     let state = f.store.caller_state(&principal.probe()).await.unwrap();
     let caller = Caller::admit(&principal, &state, None, None).unwrap();
-    caller.authorize(tenant, tenant, Permission::Write).unwrap()
+    caller.authorize(tenant, tenant, Scope::UsersWrite).unwrap()
 }
 
 async fn admin(f: &Fixture, tenant: TenantId, address: &str) -> User {
@@ -61,14 +61,14 @@ pub async fn a_change_after_the_tenant_was_suspended_does_not_happen(f: &Fixture
     let user = admin(f, tenant, "ann@example.com").await;
     let access = authority(f, tenant, user.id, Role::TenantAdmin).await;
     let principal =
-        Principal { tenant, kind: PrincipalKind::User(user.id), role: Role::TenantAdmin };
+        Principal { tenant, kind: PrincipalKind::User { id: user.id, role: Role::TenantAdmin } };
     f.store.govern_tenant(&system(tenant), Governance::Suspend).await.unwrap();
     let refused = f.store.create_user(&access, f.new_user("late@example.com")).await;
     assert_fault!(refused, Error::Denied(Denied::TenantSuspended));
 
     let state = f.store.caller_state(&principal.probe()).await.unwrap();
     let caller = Caller::admit(&principal, &state, None, None).unwrap();
-    let reader = caller.authorize(tenant, tenant, Permission::Read).unwrap();
+    let reader = caller.authorize(tenant, tenant, Scope::UsageWrite).unwrap();
     let event = UsageEvent {
         source: "gateway".to_owned(),
         id: "1".to_owned(),

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use tenantry_domain::access::{
-    Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role,
-    TenantAccess,
+    BearerId, Caller, CallerProbe, CallerState, Permission, PlatformAccess, Principal,
+    PrincipalKind, Role, TenantAccess,
 };
-use tenantry_domain::api_key::{ApiKey, NewApiKey, Rotation, SecretHash};
+use tenantry_domain::api_key::{ApiKey, KeyRefusal, NewApiKey, PresentedKey, Rotation, SecretHash};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCredential, Sealed};
@@ -17,6 +17,7 @@ use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserI
 use tenantry_domain::ledger::{Action, ActorKind, Entry};
 use tenantry_domain::oauth_client::{ClientType, GrantType, NewOauthClient, OauthClient};
 use tenantry_domain::page::{PageRequest, PageStart};
+use tenantry_domain::scope::Scope;
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::sort::{Listed, Sort};
 use tenantry_domain::stats::Statistics;
@@ -48,7 +49,7 @@ pub fn system(tenant: TenantId) -> TenantAccess {
 
 /// Authority over a tenant by one of its own principals, with the call it makes.
 pub fn own(tenant: TenantId, call: Option<&Arc<Call>>) -> TenantAccess {
-    own_to(tenant, Permission::Write, call).unwrap()
+    own_to(tenant, Permission::Scope(Scope::UsersWrite), call).unwrap()
 }
 
 /// The same to do something else, if it may.
@@ -77,14 +78,15 @@ pub fn if_match(tenant: TenantId, if_match: IfMatch) -> TenantAccess {
 }
 
 fn caller(tenant: TenantId, role: Role, call: Option<&Arc<Call>>) -> Caller {
-    let principal = Principal { tenant, kind: PrincipalKind::Operator(OPERATOR.into()), role };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: None };
+    let principal =
+        Principal { tenant, kind: PrincipalKind::Operator { token: OPERATOR.into(), role } };
+    let state = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
     Caller::admit(&principal, &state, None, call.cloned()).unwrap()
 }
 
 /// What to ask about a caller without a user row.
 pub const fn probe(tenant: TenantId) -> CallerProbe {
-    CallerProbe { tenant, user: None }
+    CallerProbe::of_tenant(tenant)
 }
 
 /// A name.
@@ -244,6 +246,19 @@ impl Fixture {
         let credential = self.store.reveal_credential(&access, &integration(), id, open).await?;
         let sealed = opened.lock().unwrap().take().unwrap();
         Ok((credential, sealed))
+    }
+
+    /// What a secret belongs to, and why it is not good, if it is not.
+    pub async fn presented(
+        &self,
+        tenant: TenantId,
+        secret: SecretHash,
+    ) -> Option<(Arc<PresentedKey>, Option<KeyRefusal>)> {
+        let probe = CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)) };
+        let state = self.store.caller_state(&probe).await.unwrap();
+        let (with_statistics, _) = self.store.statistics(&probe, tenant).await.unwrap();
+        assert_eq!(with_statistics.presented(), state.presented());
+        state.presented().map(|(key, refusal)| (Arc::clone(key), refusal))
     }
 
     /// A tenant's statistics, if there is such a tenant.

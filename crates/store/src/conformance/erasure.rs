@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tenantry_domain::access::{
-    Caller, CallerState, CallerUser, Permission, Principal, PrincipalKind, Role, TenantAccess,
+    Bearer, Caller, CallerState, CallerUser, Principal, PrincipalKind, Role, TenantAccess,
 };
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{AuthFailure, Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::{Action, Entry};
 use tenantry_domain::patch::Patch;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::tenant::TenantStatus;
 use tenantry_domain::usage::Call;
 use tenantry_domain::user::{NewUser, User, UserPatch, UserRoles, UserStatus, Warning};
@@ -22,16 +23,19 @@ const ADMIN: UserRoles = UserRoles { tenant_admin: true, member: false };
 /// Authority over a tenant by a user.
 fn by(home: TenantId, user: &User, target: TenantId, call: Option<Arc<Call>>) -> TenantAccess {
     let role = if home == TenantId::PLATFORM { Role::SuperAdmin } else { Role::TenantAdmin };
-    let principal = Principal { tenant: home, kind: PrincipalKind::User(user.id), role };
+    let principal = Principal { tenant: home, kind: PrincipalKind::User { id: user.id, role } };
     let known = CallerUser {
         status: user.status,
         roles: user.roles,
         email: user.email.to_string(),
         name: user.name.as_ref().map(ToString::to_string),
     };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: Some(known.into()) };
+    let state = CallerState {
+        tenant: Some(TenantStatus::Active),
+        bearer: Some(Bearer::User(known.into())),
+    };
     let caller = Caller::admit(&principal, &state, "192.0.2.7".parse().ok(), call).unwrap();
-    caller.authorize(target, target, Permission::Write).unwrap()
+    caller.authorize(target, target, Scope::UsersWrite).unwrap()
 }
 
 async fn admin(f: &Fixture, tenant: TenantId, address: &str) -> User {

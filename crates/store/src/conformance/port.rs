@@ -13,6 +13,7 @@ use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserI
 use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType, OauthClientPatch};
 use tenantry_domain::page::Page;
 use tenantry_domain::patch::Patch;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::sort::Listed;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, TenantPatch};
@@ -61,7 +62,8 @@ impl Driver for Port {
         }
         let call = self.fixture.call(tenant);
         let governs = matches!(change, Change::Govern(_));
-        let needed = if governs { Permission::Govern } else { Permission::Write };
+        let needed =
+            if governs { Permission::Govern } else { Permission::Scope(Scope::UsersWrite) };
         let access = if own { own_to(tenant, needed, Some(&call)) } else { Ok(system(tenant)) };
         let result = match access {
             Ok(access) => self.make(&access, change, id).await,
@@ -235,9 +237,9 @@ impl Port {
             let secrets = &secrets[&id];
             secrets[(secrets.len() - 1).saturating_sub(usize::from(!newest))]
         };
-        let presented = self.store().presented_api_key(tenant, secret).await.unwrap().unwrap();
-        assert_eq!(presented.api_key.id.as_uuid(), id);
-        presented.refusal().map_or(Ok(()), |refusal| Err(Refusal::NoGoodKey(refusal)))
+        let (key, refusal) = self.fixture.presented(tenant, secret).await.unwrap();
+        assert_eq!(key.api_key.id.as_uuid(), id);
+        refusal.map_or(Ok(()), |refusal| Err(Refusal::NoGoodKey(refusal)))
     }
 }
 

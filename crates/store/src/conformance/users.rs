@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tenantry_domain::access::{CallerProbe, CallerState, CallerUser};
+use tenantry_domain::access::{Bearer, BearerId, CallerProbe, CallerState, CallerUser};
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::ledger::Action;
@@ -177,17 +177,17 @@ pub async fn callers_are_known_as_they_are_now(f: &Fixture) {
     let (tenant, other) = (f.tenant("Acme").await, f.tenant("Other").await);
     let unknown = f.new_tenant("unknown").id;
     let user = f.user(tenant, "Ann@example.com").await;
-    let probe = |tenant| CallerProbe { tenant, user: Some(user.id) };
+    let probe = |tenant| CallerProbe { tenant, bearer: Some(BearerId::User(user.id)) };
     let known = |status, roles| CallerState {
         tenant: Some(TenantStatus::Active),
-        user: Some(Arc::new(CallerUser {
+        bearer: Some(Bearer::User(Arc::new(CallerUser {
             status,
             roles,
             email: "Ann@example.com".to_owned(),
             name: None,
-        })),
+        }))),
     };
-    let nobody = CallerState { tenant: Some(TenantStatus::Active), user: None };
+    let nobody = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
 
     let state = async || {
         let state = f.store.caller_state(&probe(tenant)).await.unwrap();
@@ -205,13 +205,13 @@ pub async fn callers_are_known_as_they_are_now(f: &Fixture) {
 
     assert_eq!(f.store.caller_state(&probe(other)).await.unwrap(), nobody);
     let state = f.store.caller_state(&probe(unknown)).await.unwrap();
-    assert_eq!(state, CallerState { tenant: None, user: None });
+    assert_eq!(state, CallerState { tenant: None, bearer: None });
 }
 
 /// The statistics of a tenant open for nobody but who has authority over it.
 pub async fn statistics_open_with_authority_alone(f: &Fixture) {
     let (tenant, other) = (f.tenant("Acme").await, f.tenant("Other").await);
-    let probe = CallerProbe { tenant, user: None };
+    let probe = CallerProbe::of_tenant(tenant);
     let (_, closed) = f.store.statistics(&probe, tenant).await.unwrap();
     assert_fault!(closed.open(&system(other)), Error::Denied(_));
     let unknown = f.new_tenant("unknown").id;

@@ -13,7 +13,7 @@ use crate::config::Settings;
 pub(crate) async fn run(settings: &Settings, tenant: TenantId, json: bool) -> Result<()> {
     let store = settings.place().attach().await?;
     let access = TenantAccess::local(tenant, ActorKind::CommandLine, "tenantry stats");
-    let probe = CallerProbe { tenant: TenantId::PLATFORM, user: None };
+    let probe = CallerProbe::of_tenant(TenantId::PLATFORM);
     let (_, statistics) = store.statistics(&probe, tenant).await?;
     let Some(statistics) = statistics.open(&access)? else {
         bail!("there is no tenant {tenant}");

@@ -1,7 +1,7 @@
 //! What happens to a tenant of the sample between last month and now.
 
 use tenantry_domain::access::{
-    Caller, CallerState, Permission, PlatformAccess, Principal, PrincipalKind, Role, TenantAccess,
+    Caller, CallerState, PlatformAccess, Principal, PrincipalKind, Role, TenantAccess,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::{AuthType, IntegrationId, SecretPart};
@@ -9,7 +9,7 @@ use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::ActorKind;
 use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType, OauthClientPatch};
-use tenantry_domain::scope::Scopes;
+use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::tenant::{Governance, NewTenant, Subscription, TenantStatus};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::usage::{Bytes, UsageEvent, UsageReport};
@@ -261,10 +261,12 @@ fn platform() -> PlatformAccess {
 
 /// Authority of an operator of the tenant.
 fn operator(tenant: TenantId) -> Result<TenantAccess> {
-    let principal =
-        Principal { tenant, kind: PrincipalKind::Operator("demo".into()), role: Role::TenantAdmin };
-    let state = CallerState { tenant: Some(TenantStatus::Active), user: None };
-    Caller::admit(&principal, &state, None, None)?.authorize(tenant, tenant, Permission::Write)
+    let principal = Principal {
+        tenant,
+        kind: PrincipalKind::Operator { token: "demo".into(), role: Role::TenantAdmin },
+    };
+    let state = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
+    Caller::admit(&principal, &state, None, None)?.authorize(tenant, tenant, Scope::UsersWrite)
 }
 
 /// An instant after everything was made and before the era's end.

@@ -54,7 +54,7 @@ async fn assert_true_at(now: &str) {
 
 async fn statistics(service: &Service, tenant: TenantId) -> Statistics {
     let access = TenantAccess::local(tenant, ActorKind::System, "test");
-    let probe = CallerProbe { tenant: TenantId::PLATFORM, user: None };
+    let probe = CallerProbe::of_tenant(TenantId::PLATFORM);
     let (_, statistics) = service.store().statistics(&probe, tenant).await.unwrap();
     statistics.open(&access).unwrap().unwrap()
 }

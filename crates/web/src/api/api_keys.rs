@@ -5,14 +5,13 @@ use std::str::FromStr as _;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::access::Permission;
 use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, ApiKeyStatus, GRACE_MAX_SECONDS, KeyRefusal};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::network::{self, Network};
 use tenantry_domain::page::PageRequest;
-use tenantry_domain::scope::Scopes;
+use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::text::Name;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{ApiKeyDraft, IssuedApiKey, KeyValidation, ReissuedApiKey};
@@ -228,7 +227,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest
     tag = "API keys",
     request_body(content = NewApiKeyBody),
     responses((status = 201, description = "The key.", body = Success<IssuedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -236,7 +235,7 @@ pub(crate) async fn create(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::KeysWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         let body = body.read(&app, Media::Json).await?;
@@ -260,14 +259,14 @@ pub(crate) async fn create(
     tag = "API keys",
     params(ApiKeyParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<ApiKeyBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     scope: CallerScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::KeysRead).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
     let page = app.service.list_api_keys(&access, filter, &request).await?;
@@ -282,7 +281,7 @@ pub(crate) async fn list(
     operation_id = "getApiKey",
     tag = "API keys",
     responses((status = 200, description = "The key.", body = Success<ApiKeyBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -290,7 +289,7 @@ pub(crate) async fn read(
     key: IdInPath<ApiKeyId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::KeysRead).await?;
     let key = app.service.api_key(&access, key.or(Missing::ApiKey)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "API key retrieved successfully", ApiKeyBody::from(&key));
@@ -306,7 +305,7 @@ pub(crate) async fn read(
     operation_id = "revokeApiKey",
     tag = "API keys",
     responses((status = 200, description = "The key then.", body = Success<ApiKeyBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:write")))
 )]
 pub(crate) async fn revoke(
     State(app): State<App>,
@@ -314,7 +313,7 @@ pub(crate) async fn revoke(
     key: IdInPath<ApiKeyId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::KeysWrite).await?;
     let id = key.or(Missing::ApiKey)?;
     unless_missing(Query::none(query.as_deref()), app.service.api_key(&access, id)).await?;
     let key = app.service.revoke_api_key(&access, id).await?;
@@ -332,7 +331,7 @@ pub(crate) async fn revoke(
     tag = "API keys",
     request_body(content = ref("#/components/schemas/ApiKeyRotation")),
     responses((status = 200, description = "The key then.", body = Success<RotatedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:write")))
 )]
 pub(crate) async fn rotate(
     State(app): State<App>,
@@ -341,7 +340,7 @@ pub(crate) async fn rotate(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::KeysWrite).await?;
     let id = key.or(Missing::ApiKey)?;
     let said = async {
         Query::none(query.as_deref())?;
@@ -371,7 +370,7 @@ pub(crate) async fn rotate(
     tag = "API keys",
     request_body(content = PresentedBody),
     responses((status = 200, description = "What it is worth.", body = Success<ValidationBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("keys:read")))
 )]
 pub(crate) async fn validate(
     State(app): State<App>,
@@ -379,19 +378,20 @@ pub(crate) async fn validate(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::KeysRead).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_presented(body.unkeyed().read(&app, Media::Json).await?)?)
     };
     let text = unless_missing(said.await, app.service.tenant(&access)).await?;
-    let KeyValidation { presented, refusal } = app.service.validate_api_key(&access, &text).await?;
+    let KeyValidation { key, refusal } = app.service.validate_api_key(&access, &text).await?;
     let nothing = Scopes::default();
-    let key = presented.as_ref().map(|presented| &presented.api_key);
+    let tenant_id = key.as_ref().map(|(tenant, _)| *tenant);
+    let key = key.as_ref().map(|(_, presented)| &presented.api_key);
     let data = ValidationBody {
         valid: refusal.is_none(),
         reason: refusal,
-        tenant_id: presented.as_ref().map(|presented| presented.tenant),
+        tenant_id,
         id: key.map(|key| key.id),
         scopes: key.filter(|_| refusal.is_none()).map_or(&nothing, |key| &key.scopes),
         expires_at: key.and_then(|key| key.expires_at),

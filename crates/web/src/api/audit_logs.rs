@@ -6,11 +6,11 @@ use std::str::FromStr as _;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tenantry_domain::access::Permission;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::EntryId;
 use tenantry_domain::ledger::{Action, ActorInfo, ActorKind, Entry, Erasable, ResourceKind};
+use tenantry_domain::scope::Scope;
 use tenantry_store::EntryFilter;
 use utoipa::{IntoParams, ToSchema};
 
@@ -158,7 +158,7 @@ pub(super) fn read_query(mut query: Query) -> Result<(EntryFilter, u32, u64)> {
     tag = "Audit log",
     params(AuditParams, OffsetParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<EntryBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("audit:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -171,7 +171,7 @@ pub(crate) async fn list(
         Some(text) => text.parse().map_err(|_| Error::InvalidTenantId("tenantId"))?,
         None => scope.acting_in,
     };
-    let access = caller.authorize(scope.acting_in, target, Permission::Read)?;
+    let access = caller.authorize(scope.acting_in, target, Scope::AuditRead)?;
     let said = read_query(query);
     let (filter, limit, offset) = unless_missing(said, app.service.tenant(&access)).await?;
     let entries = app.service.list_entries(&access, &filter, limit, offset).await?;

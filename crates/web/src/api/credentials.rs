@@ -4,10 +4,10 @@ use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, RawQuery, State};
 use axum::http::request::Parts;
-use tenantry_domain::access::Permission;
 use tenantry_domain::credential::{Credential, IntegrationId};
 use tenantry_domain::error::{Error, Missing, Result};
 use tenantry_domain::id::CredentialId;
+use tenantry_domain::scope::Scope;
 
 use super::change::Change;
 use super::credential_bodies::{
@@ -55,7 +55,7 @@ impl FromRequestParts<App> for CredentialInPath {
     tag = "Credentials",
     request_body(content = NewCredentialBody),
     responses((status = 201, description = "The credential.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -63,7 +63,7 @@ pub(crate) async fn create(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::CredentialsWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_new(body.read(&app, Media::Json).await?, app.service.now())?)
@@ -85,14 +85,14 @@ pub(crate) async fn create(
     tag = "Credentials",
     params(CredentialParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<CredentialBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     scope: CallerScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::CredentialsRead).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
     let page = app.service.list_credentials(&access, &filter, &request).await?;
@@ -107,7 +107,7 @@ pub(crate) async fn list(
     operation_id = "getCredential",
     tag = "Credentials",
     responses((status = 200, description = "The credential.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -115,7 +115,7 @@ pub(crate) async fn read(
     credential: CredentialInPath,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::CredentialsRead).await?;
     let (integration, id) = credential.names()?;
     let credential = app.service.credential(&access, &integration, id).await?;
     Query::none(query.as_deref())?;
@@ -137,7 +137,7 @@ pub(crate) async fn read(
         (CredentialPatchBody = "application/json")
     )),
     responses((status = 200, description = "The credential then.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,
@@ -146,7 +146,7 @@ pub(crate) async fn update(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::CredentialsWrite).await?;
     let (integration, id) = credential.names()?;
     // Its type says which parts of a secret the body may have.
     let stored = app.service.credential(&access, &integration, id).await?;
@@ -166,7 +166,7 @@ pub(crate) async fn update(
     operation_id = "deleteCredential",
     tag = "Credentials",
     responses((status = 200, description = "What it was.", body = Success<CredentialBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:write")))
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
@@ -174,7 +174,7 @@ pub(crate) async fn delete(
     credential: CredentialInPath,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::CredentialsWrite).await?;
     let (integration, id) = credential.names()?;
     let thing = app.service.credential(&access, &integration, id);
     unless_missing(Query::none(query.as_deref()), thing).await?;
@@ -191,7 +191,7 @@ pub(crate) async fn delete(
     operation_id = "revealCredential",
     tag = "Credentials",
     responses((status = 200, description = "The credential.", body = Success<RevealedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("credentials:reveal")))
 )]
 pub(crate) async fn reveal(
     State(app): State<App>,
@@ -199,7 +199,7 @@ pub(crate) async fn reveal(
     credential: CredentialInPath,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::CredentialsReveal).await?;
     let (integration, id) = credential.names()?;
     let thing = app.service.credential(&access, &integration, id);
     unless_missing(Query::none(query.as_deref()), thing).await?;

@@ -5,7 +5,6 @@ use std::str::FromStr as _;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::access::Permission;
 use tenantry_domain::client_rules::{
     contradictions, grant_types, origins, redirect_uris, usual_grant_type,
 };
@@ -17,7 +16,7 @@ use tenantry_domain::oauth_client::{
     ClientStatus, ClientType, GrantType, OauthClient, OauthClientFilter, OauthClientPatch,
 };
 use tenantry_domain::page::PageRequest;
-use tenantry_domain::scope::Scopes;
+use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::text::Name;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{IssuedOauthClient, OauthClientDraft};
@@ -251,7 +250,7 @@ pub(super) fn read_query(
     tag = "OAuth clients",
     request_body(content = NewClientBody),
     responses((status = 201, description = "The client.", body = Success<IssuedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -259,7 +258,7 @@ pub(crate) async fn create(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_new(body.read(&app, Media::Json).await?, access.tenant())?)
@@ -282,14 +281,14 @@ pub(crate) async fn create(
     tag = "OAuth clients",
     params(ClientParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<ClientBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     scope: CallerScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::ClientsRead).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
     let page = app.service.list_oauth_clients(&access, filter, &request).await?;
@@ -304,7 +303,7 @@ pub(crate) async fn list(
     operation_id = "getOauthClient",
     tag = "OAuth clients",
     responses((status = 200, description = "The client.", body = Success<ClientBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -312,7 +311,7 @@ pub(crate) async fn read(
     client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::ClientsRead).await?;
     let client = app.service.oauth_client(&access, client.or(Missing::OauthClient)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "OAuth client retrieved successfully", ClientBody::from(&client));
@@ -333,7 +332,7 @@ pub(crate) async fn read(
         (ClientPatchBody = "application/json")
     )),
     responses((status = 200, description = "The client then.", body = Success<ClientBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,
@@ -342,7 +341,7 @@ pub(crate) async fn update(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let id = client.or(Missing::OauthClient)?;
     let said = async {
         Query::none(query.as_deref())?;
@@ -360,7 +359,7 @@ pub(crate) async fn update(
     operation_id = "deleteOauthClient",
     tag = "OAuth clients",
     responses((status = 200, description = "What it was.", body = Success<ClientBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
@@ -368,7 +367,7 @@ pub(crate) async fn delete(
     client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let id = client.or(Missing::OauthClient)?;
     unless_missing(Query::none(query.as_deref()), app.service.oauth_client(&access, id)).await?;
     let client = app.service.delete_oauth_client(&access, id).await?;
@@ -384,7 +383,7 @@ pub(crate) async fn delete(
     operation_id = "rotateOauthClientSecret",
     tag = "OAuth clients",
     responses((status = 200, description = "The client.", body = Success<IssuedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("clients:write")))
 )]
 pub(crate) async fn rotate_secret(
     State(app): State<App>,
@@ -392,7 +391,7 @@ pub(crate) async fn rotate_secret(
     client: IdInPath<OauthClientId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::ClientsWrite).await?;
     let id = client.or(Missing::OauthClient)?;
     unless_missing(Query::none(query.as_deref()), app.service.oauth_client(&access, id)).await?;
     let change = Change::begin(&app, &scope.terms, access, |at, issued: &IssuedOauthClient| {

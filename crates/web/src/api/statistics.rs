@@ -123,7 +123,7 @@ pub fn statistics_json(statistics: &Statistics) -> String {
     operation_id = "getTenantStatistics",
     tag = "Statistics",
     responses((status = 200, description = "The statistics.", body = Success<StatisticsBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("stats:read")))
 )]
 pub(crate) async fn tenant_statistics(
     State(app): State<App>,

@@ -11,6 +11,7 @@ use tenantry_domain::error::Result;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::patch::Patch;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::tenant::{
     Governance, NewTenant, Subscription, Tenant, TenantFilter, TenantPatch, TenantStatus,
     check_settings,
@@ -294,14 +295,14 @@ pub(crate) async fn list(
     operation_id = "getTenant",
     tag = "Tenants",
     responses((status = 200, description = "The tenant.", body = Success<TenantBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("tenant:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
     scope: TenantScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::TenantRead).await?;
     let tenant = app.service.tenant(&access).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "Tenant retrieved successfully", TenantBody::from(&tenant));
@@ -319,7 +320,7 @@ pub(crate) async fn read(
         (TenantPatchBody = "application/json")
     )),
     responses((status = 200, description = "The tenant then.", body = Success<TenantBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("tenant:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,
@@ -327,7 +328,7 @@ pub(crate) async fn update(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::TenantWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_patch(body.read(&app, Media::MergePatch).await?)?)

@@ -4,8 +4,8 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tenantry_domain::access::Permission;
 use tenantry_domain::error::{Error, FieldError, Result};
+use tenantry_domain::scope::Scope;
 use tenantry_domain::text::Email;
 use tenantry_domain::user::{ExternalId, Identity};
 use tenantry_service::{UserDraft, UserImport};
@@ -60,7 +60,7 @@ pub(crate) struct ImportedBody {
         (String = "text/csv")
     )),
     responses((status = 200, description = "How many.", body = Success<ImportedBody>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn import(
     State(app): State<App>,
@@ -68,7 +68,7 @@ pub(crate) async fn import(
     RawQuery(query): RawQuery,
     body: ImportBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::UsersWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         let (format, bytes) = body.read(&app).await?;

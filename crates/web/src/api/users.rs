@@ -5,12 +5,12 @@ use std::str::FromStr as _;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::access::Permission;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::UserId;
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::patch::Patch;
+use tenantry_domain::scope::Scope;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
     ExternalId, ExternalIdPatch, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus,
@@ -244,7 +244,7 @@ pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest<U
     tag = "Users",
     request_body(content = NewUserBody),
     responses((status = 201, description = "The user.", body = Success<UserBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -252,7 +252,7 @@ pub(crate) async fn create(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::UsersWrite).await?;
     let said = async {
         Query::none(query.as_deref())?;
         Ok::<_, ApiError>(read_new(body.read(&app, Media::Json).await?)?)
@@ -275,14 +275,14 @@ pub(crate) async fn create(
     tag = "Users",
     params(UserParams, OffsetParams, CursorParams),
     responses((status = 200, description = "A page.", body = Success<PageBody<UserBody<'_>>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:read")))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     scope: TenantScope,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::UsersRead).await?;
     let said = read_query(query.as_deref());
     let (filter, request) = unless_missing(said, app.service.tenant(&access)).await?;
     let page = app.service.list_users(&access, &filter, &request).await?;
@@ -297,7 +297,7 @@ pub(crate) async fn list(
     operation_id = "getUser",
     tag = "Users",
     responses((status = 200, description = "The user.", body = Success<UserBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:read")))
 )]
 pub(crate) async fn read(
     State(app): State<App>,
@@ -305,7 +305,7 @@ pub(crate) async fn read(
     user: IdInPath<UserId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Read).await?;
+    let access = scope.authorize(&app, Scope::UsersRead).await?;
     let user = app.service.user(&access, user.or(Missing::User)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "User retrieved successfully", UserBody::from(&user));
@@ -325,7 +325,7 @@ pub(crate) async fn read(
         (UserPatchBody = "application/json")
     )),
     responses((status = 200, description = "The user then.", body = WarnedSuccess<UserBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn update(
     State(app): State<App>,
@@ -334,7 +334,7 @@ pub(crate) async fn update(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::UsersWrite).await?;
     let id = user.or(Missing::User)?;
     let said = async {
         Query::none(query.as_deref())?;
@@ -400,7 +400,7 @@ pub(super) fn read_delete_query(raw: Option<&str>) -> Result<bool> {
     params(DeleteParams),
     responses((status = 200, description = "What it was, or what the erasure led to.",
         body = WarnedSuccess<DeletedBody<'_>>)),
-    extensions(("x-tenantry-access" = json!("tenant")))
+    extensions(("x-tenantry-access" = json!("users:write")))
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
@@ -408,7 +408,7 @@ pub(crate) async fn delete(
     user: IdInPath<UserId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let access = scope.authorize(&app, Permission::Write).await?;
+    let access = scope.authorize(&app, Scope::UsersWrite).await?;
     let id = user.or(Missing::User)?;
     let said = read_delete_query(query.as_deref());
     if unless_missing(said, app.service.user(&access, id)).await? {

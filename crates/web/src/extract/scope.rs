@@ -81,7 +81,7 @@ impl CallerScope {
     pub(crate) async fn authorize(
         &self,
         app: &AppState,
-        permission: Permission,
+        permission: impl Into<Permission>,
     ) -> Result<TenantAccess> {
         self.admit(app).await?.authorize(self.acting_in, self.acting_in, permission)
     }
@@ -121,7 +121,7 @@ impl TenantScope {
     pub(crate) async fn authorize(
         &self,
         app: &AppState,
-        permission: Permission,
+        permission: impl Into<Permission>,
     ) -> Result<TenantAccess> {
         let caller = self.gated.admit(app).await?;
         let caller = caller.with_if_match(self.terms.if_match.clone());

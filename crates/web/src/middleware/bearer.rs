@@ -1,25 +1,58 @@
-//! The one bearer token of a request (RFC 6750, section 2.1).
+//! What a request identifies itself with: one bearer token (RFC 6750, section 2.1), or one API key.
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tenantry_domain::error::AuthFailure;
 
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const REALM_NAME: HeaderName = HeaderName::from_static("realmname");
+
 /// What a request identifies itself with.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Presented<'a> {
-    /// The token.
-    pub(crate) token: &'a str,
-    /// The realm that the caller says issued it.
-    pub(crate) realm: Option<&'a str>,
+#[derive(PartialEq, Eq)]
+pub(crate) enum Presented<'a> {
+    /// A token.
+    Token {
+        /// The token itself.
+        token: &'a str,
+        /// The realm that the caller says issued it.
+        realm: Option<&'a str>,
+    },
+    /// The text of an API key.
+    ApiKey(&'a str),
 }
 
-/// Reads what a request identifies itself with: one token, one way.
+/// Reads what a request identifies itself with: one thing, one way.
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthFailure> {
-    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
-    let authorization = authorizations.next().ok_or(AuthFailure::Missing)?;
-    if authorizations.next().is_some() || headers.contains_key("x-api-key") {
+    match (one(headers, &AUTHORIZATION)?, one(headers, &X_API_KEY)?) {
+        (None, None) => Err(AuthFailure::Missing),
+        (Some(_), Some(_)) => Err(AuthFailure::Ambiguous),
+        (Some(authorization), None) => {
+            let token = bearer_token(authorization)?;
+            let realm = one(headers, &REALM_NAME)?
+                .map(|realm| realm.to_str().map_err(|_| AuthFailure::UnknownRealm))
+                .transpose()?;
+            Ok(Presented::Token { token, realm })
+        }
+        (None, Some(key)) => {
+            key.to_str().map(Presented::ApiKey).map_err(|_| AuthFailure::Malformed)
+        }
+    }
+}
+
+/// The value of a header that may be there once.
+fn one<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, AuthFailure> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next();
+    if values.next().is_some() {
         return Err(AuthFailure::Ambiguous);
     }
+    Ok(value)
+}
+
+fn bearer_token(authorization: &HeaderValue) -> Result<&str, AuthFailure> {
     let text = authorization.to_str().map_err(|_| AuthFailure::Malformed)?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -29,15 +62,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthFailur
     if token.is_empty() {
         return Err(AuthFailure::Malformed);
     }
-    let mut realms = headers.get_all("realmname").iter();
-    let realm = realms
-        .next()
-        .map(|realm| realm.to_str().map_err(|_| AuthFailure::UnknownRealm))
-        .transpose()?;
-    if realms.next().is_some() {
-        return Err(AuthFailure::Ambiguous);
-    }
-    Ok(Presented { token, realm })
+    Ok(token)
 }
 
 #[cfg(test)]
@@ -54,7 +79,10 @@ mod tests {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             map.append(HeaderName::from_static(name), value);
         }
-        presented(&map).map(|it| (it.token.to_owned(), it.realm.map(str::to_owned)))
+        presented(&map).map(|it| match it {
+            Presented::Token { token, realm } => (token.to_owned(), realm.map(str::to_owned)),
+            Presented::ApiKey(text) => (format!("key {text}"), None),
+        })
     }
 
     #[test]
@@ -68,9 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn reads_one_key() {
+        let key = |text: &str| Ok((format!("key {text}"), None));
+        assert_eq!(read(&[("x-api-key", "tnt_1")]), key("tnt_1"));
+        // Which realm has issued a token says nothing of a key.
+        assert_eq!(read(&[("x-api-key", "tnt_1"), ("realmname", "corp")]), key("tnt_1"));
+        assert_eq!(read(&[("x-api-key", "é")]), Err(AuthFailure::Malformed));
+    }
+
+    #[test]
     fn tells_no_token_from_a_bad_one() {
         assert_eq!(read(&[]), Err(AuthFailure::Missing));
-        assert_eq!(read(&[("x-api-key", "tk_1")]), Err(AuthFailure::Missing));
         assert_eq!(read(&[("authorization", "Basic YTpi")]), Err(AuthFailure::Missing));
         assert_eq!(read(&[("authorization", "Bearer")]), Err(AuthFailure::Malformed));
         assert_eq!(read(&[("authorization", "Bearer ")]), Err(AuthFailure::Malformed));
@@ -82,6 +118,10 @@ mod tests {
         let token = ("authorization", "Bearer abc");
         for second in [token, ("authorization", "Basic YTpi"), ("x-api-key", "tk_1")] {
             assert_eq!(read(&[token, second]), Err(AuthFailure::Ambiguous));
+        }
+        let key = ("x-api-key", "tk_1");
+        for second in [key, ("authorization", "Basic YTpi")] {
+            assert_eq!(read(&[key, second]), Err(AuthFailure::Ambiguous));
         }
         let realm = ("realmname", "tenantry");
         assert_eq!(read(&[token, realm, realm]), Err(AuthFailure::Ambiguous));

@@ -11,7 +11,7 @@ use tenantry_domain::access::Principal;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::usage::Call;
 
-use super::bearer::presented;
+use super::bearer::{Presented, presented};
 use crate::app::AppState;
 use crate::error::ApiError;
 use crate::extract::client_ip::client_ip;
@@ -45,8 +45,10 @@ pub(super) async fn gate(
 }
 
 fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Principal> {
-    let presented = presented(headers).map_err(Error::Unauthenticated)?;
-    app.service.authenticate(presented.token, presented.realm)
+    match presented(headers).map_err(Error::Unauthenticated)? {
+        Presented::Token { token, realm } => app.service.authenticate(token, realm),
+        Presented::ApiKey(text) => app.service.authenticate_key(text),
+    }
 }
 
 /// Counts the call if its answer is one that counts. If it cannot be counted it is not answered.

@@ -68,8 +68,7 @@ impl Shape<'_> {
 
     /// Whether it is a change that a principal of the tenant itself may make.
     fn changes_within_a_tenant(&self, operation: &Operation) -> bool {
-        let access = operation.extensions.as_ref().and_then(|all| all.get(super::ACCESS));
-        let by_tenants = access.is_some_and(|access| access == "tenant");
+        let by_tenants = super::scope(operation).is_some();
         by_tenants && self.method != "get" && id(operation) != "validateApiKey"
     }
 
