@@ -137,7 +137,11 @@ async fn send(app: &TestApp, (method, path, access): (&str, &str, Access), calle
     let request = app.request(&method.to_uppercase(), &filled);
     let bearer = |tenant, role| app.token(Bearer { tenant, subject: None, role });
     let (token, acting_in) = match caller {
-        Caller::Nobody => (None, target),
+        Caller::Nobody
+        | Caller::Key
+        | Caller::KeyWithout
+        | Caller::RevokedKey
+        | Caller::OtherKey => (None, target),
         Caller::Expired => {
             let request = TokenRequest {
                 tenant: TenantId::PLATFORM,
@@ -154,8 +158,6 @@ async fn send(app: &TestApp, (method, path, access): (&str, &str, Access), calle
         Caller::OtherAdmin => (Some(bearer(other, Role::TenantAdmin)), target),
         Caller::OtherAdminAtHome => (Some(bearer(other, Role::TenantAdmin)), other),
         Caller::SuperAdmin => (Some(bearer(TenantId::PLATFORM, Role::SuperAdmin)), target),
-        Caller::Key | Caller::KeyWithout | Caller::RevokedKey => (None, target),
-        Caller::OtherKey => (None, target),
         Caller::OtherKeyAtHome => (None, other),
     };
     let request = request.header("x-tenantid", &acting_in.to_string());
