@@ -16,7 +16,7 @@ use crate::programs;
 use crate::tls::{self, Tls};
 
 /// The one user of the cluster, who may do everything.
-const USER: &str = "tenantry";
+pub(crate) const USER: &str = "tenantry";
 
 /// Waits until its standard input ends, stops the server, and leaves nothing behind. That input is a
 /// pipe from the tests' process, so it ends with that process, also if it is killed.
@@ -150,6 +150,30 @@ impl Cluster {
         run(&mut self.control("start"));
     }
 
+    /// Kills it, all of its processes at once, so that it can write nothing any more.
+    pub fn kill(&self) {
+        let file = self.directory.join("data/postmaster.pid");
+        let first = fs::read_to_string(&file).unwrap();
+        let first = first.lines().next().unwrap().to_owned();
+        let of_it = |id: &String| *id == first || parent(id).as_ref() == Some(&first);
+        let ids = fs::read_dir("/proc").unwrap();
+        let ids = ids.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        let ids: Vec<_> = ids.filter(of_it).collect();
+        run(Command::new("kill").arg("-KILL").args(&ids));
+        while ids.iter().any(|id| parent(id).is_some()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Its number may be somebody else's by the time it is started again.
+        fs::remove_file(file).unwrap();
+    }
+
+    /// Adds to its settings, for when it is started the next time.
+    pub fn set(&self, settings: &str) {
+        let file = self.directory.join("data/postgresql.auto.conf");
+        let before = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{before}\n{settings}\n")).unwrap();
+    }
+
     fn control(&self, what: &str) -> Command {
         let mut control = as_user(&self.programs.join("pg_ctl"), self.user);
         control.arg("-D").arg(self.directory.join("data"));
@@ -223,6 +247,15 @@ impl Database {
         format!("postgres://{user}@localhost:{port}/{}?{options}", self.name)
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The socket that its server listens on.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.cluster.directory.join(format!(".s.PGSQL.{}", self.cluster.port()))
+    }
+
     /// The certificate of whoever signed the server's, as a file.
     pub fn root_certificate(&self) -> PathBuf {
         self.cluster.directory.join(tls::ROOT)
@@ -275,6 +308,16 @@ impl Drop for Database {
         // If this fails, it goes with the cluster.
         let _ = self.cluster.sql("postgres", &sql).output();
     }
+}
+
+/// The number of the process that a running one comes from.
+fn parent(id: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The fields after the name, which may hold anything.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    let (state, parent) = (fields.next()?, fields.next()?);
+    // One that has ended may be there until somebody has asked for how.
+    (state != "Z").then(|| parent.to_owned())
 }
 
 fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {

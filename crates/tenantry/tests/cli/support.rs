@@ -341,6 +341,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The same at another server.
+    pub(crate) fn of(&self, server: &Server) -> Self {
+        server.caller(&self.token, &self.tenant)
+    }
+
     /// A request.
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}/api/v1{path}", self.url);
