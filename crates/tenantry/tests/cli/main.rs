@@ -10,6 +10,7 @@
 mod clock;
 mod commands;
 mod copy;
+mod crashes;
 mod demo;
 mod disk;
 mod faults;
