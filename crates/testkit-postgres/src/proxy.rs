@@ -48,6 +48,7 @@ struct Plan {
     /// Each so many statements, of all connections, one fails.
     each: Option<u64>,
     statements: u64,
+    /// Faults that are over with.
     struck: u64,
     closed: bool,
     latency: Duration,
@@ -93,18 +94,13 @@ impl Proxy {
         lock(&self.plan).armed = Some(Armed { fault, after, at });
     }
 
-    /// Whether the fault has struck that was to strike once.
-    pub fn has_struck(&self) -> bool {
-        lock(&self.plan).armed.is_none()
-    }
-
     /// Cuts a connection at each so many statements, whichever that is: before it arrives, before its
     /// answer does, or at once although it arrives.
     pub fn strike_each(&self, statements: Option<u64>) {
         lock(&self.plan).each = statements;
     }
 
-    /// How many faults have struck.
+    /// How many faults have struck, and what they let happen has happened.
     pub fn struck(&self) -> u64 {
         lock(&self.plan).struck
     }
@@ -266,47 +262,48 @@ impl Line {
             }
         }
         match fault {
-            Fault::CutBefore => return Ok(()),
-            Fault::CutAfter => {
+            Fault::CutBefore | Fault::SilentBefore => {}
+            Fault::CutAfter | Fault::SilentAfter => {
                 self.server.write_all(&statement).await?;
-                while self.answer().await?.is_some() {}
-                return Ok(());
+                while self.answer().await? {}
             }
             Fault::Late(delay) => {
-                drop(self.client);
+                self.client.shutdown().await?;
                 tokio::time::sleep(delay).await;
                 self.server.write_all(&statement).await?;
                 self.server.shutdown().await?;
                 copy(&mut self.server, &mut sink()).await?;
-                return Ok(());
             }
-            Fault::SilentBefore => {}
-            Fault::SilentAfter => self.server.write_all(&statement).await?,
         }
-        let (mut client, mut server) = (sink(), sink());
-        let swallowed = tokio::join!(
-            copy(&mut self.client, &mut server),
-            copy(&mut self.server, &mut client),
-        );
-        swallowed.0.and(swallowed.1).map(drop)
+        lock(&self.plan).struck += 1;
+        if matches!(fault, Fault::SilentBefore | Fault::SilentAfter) {
+            // Whichever end gives up first, the other one is not told.
+            let (mut client, mut server) = (sink(), sink());
+            let (said, answered) = tokio::join!(
+                copy(&mut self.client, &mut server),
+                copy(&mut self.server, &mut client),
+            );
+            said.and(answered)?;
+        }
+        Ok(())
     }
 
-    /// Passes on an answer to what was asked before, or swallows one to what was asked last; `None`
-    /// once there is no more to come.
-    async fn answer(&mut self) -> std::io::Result<Option<()>> {
+    /// Passes on an answer to what was asked before, or swallows one to what was asked last; false once
+    /// there is no more to come.
+    async fn answer(&mut self) -> std::io::Result<bool> {
         while self.answered < self.asked {
             if let Some(message) = take(&mut self.from_server, true) {
                 if self.answered + 1 < self.asked {
                     self.client.write_all(&message).await?;
                 }
                 self.answered += u64::from(message[0] == b'Z');
-                return Ok(Some(()));
+                return Ok(true);
             }
             if self.server.read_buf(&mut self.from_server).await? == 0 {
                 break;
             }
         }
-        Ok(None)
+        Ok(false)
     }
 }
 
@@ -329,7 +326,6 @@ impl Plan {
             }
             _ => return None,
         };
-        self.struck += 1;
         Some(fault)
     }
 }

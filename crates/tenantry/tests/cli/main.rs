@@ -11,6 +11,7 @@ mod clock;
 mod commands;
 mod copy;
 mod crashes;
+mod cuts;
 mod demo;
 mod disk;
 mod faults;
