@@ -164,9 +164,8 @@ impl Cluster {
         while stat(&first).is_some_and(|(state, _)| state != "T") {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let of_it = |id: &String| {
-            *id == first || stat(id).is_some_and(|(_, parent)| parent == first)
-        };
+        let of_it =
+            |id: &String| *id == first || stat(id).is_some_and(|(_, parent)| parent == first);
         let ids = fs::read_dir("/proc").unwrap();
         let ids = ids.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
         let ids: Vec<_> = ids.filter(of_it).collect();

@@ -88,8 +88,9 @@ impl Proxy {
         &self.url
     }
 
-    /// Lets a fault strike once: at the next statement that begins like `at`, in a transaction in which
-    /// a statement with `after` came before, or on a connection that was set up with such a one.
+    /// Lets a fault strike once: at the next statement that begins like `at`, unless `after` is empty in
+    /// a transaction in which a statement with `after` came before, or on a connection that was set up
+    /// with such a one.
     pub fn strike(&self, fault: Fault, after: &'static str, at: &'static str) {
         lock(&self.plan).armed = Some(Armed { fault, after, at });
     }
@@ -141,6 +142,8 @@ async fn listen(
         if lock(&plan).closed {
             continue;
         }
+        // Messages are passed on one by one, and none is to wait for the next.
+        client.set_nodelay(true).unwrap();
         // As when the server is not there.
         let Ok(server) = UnixStream::connect(&server).await else { continue };
         let (line, mut cut) = (Line::new(client, server, Arc::clone(&plan)), cut.clone());
@@ -316,7 +319,8 @@ impl Plan {
         let fault = match (self.armed, self.each) {
             (Some(Armed { fault, after, at }), _)
                 if statement.starts_with(at)
-                    && scripts.iter().chain(before).any(|it| it.contains(after)) =>
+                    && (after.is_empty()
+                        || scripts.iter().chain(before).any(|it| it.contains(after))) =>
             {
                 self.armed = None;
                 fault

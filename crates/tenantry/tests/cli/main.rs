@@ -30,4 +30,5 @@ mod serve;
 mod settings;
 mod site;
 mod stopping;
+mod storm;
 mod support;

@@ -57,7 +57,13 @@ impl Installation {
     }
 }
 
-pub(crate) async fn post(server: &Server, path: &str, token: &str, tenant: &str, body: &Value) -> Value {
+pub(crate) async fn post(
+    server: &Server,
+    path: &str,
+    token: &str,
+    tenant: &str,
+    body: &Value,
+) -> Value {
     let answer = server.request("POST", path, token, tenant).json(body).send().await.unwrap();
     assert_eq!(answer.status(), 201, "{path}");
     answer.json::<Value>().await.unwrap()["data"].take()

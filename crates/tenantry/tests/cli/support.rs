@@ -1,7 +1,6 @@
 //! Processes of the binary: their output, their end, and requests to them.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -354,10 +353,10 @@ impl Caller {
     }
 }
 
-/// Starts a command, waits until the file is there, and kills it: what it had printed.
-pub(crate) fn kill_once_there(command: &mut Command, file: &Path) -> Output {
+/// Starts a command, waits until something is so, and kills it: what it had printed.
+pub(crate) fn kill_once(command: &mut Command, is_so: impl Fn() -> bool) -> Output {
     let mut process = Process::start(command, Stdio::null());
-    while !file.exists() {
+    while !is_so() {
         assert!(process.child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::yield_now();
     }
