@@ -121,7 +121,7 @@ fn pool(
     let Options { config, tls, limits, .. } = options.clone();
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, tls, manager_config);
-    let set_up = format!("{}; {durability}", timeouts(&limits));
+    let set_up = format!("{durability}; {}", timeouts(&limits));
     let patience = limits.connect_timeout;
     let set_up = Hook::async_fn(move |client: &mut ClientWrapper, _| {
         let set_up = set_up.clone();

@@ -39,9 +39,12 @@ async fn an_event_whose_commit_is_cut_off_is_counted_once() {
         let struck = proxy.struck();
         proxy.strike(fault, "INSERT INTO usage_events", "COMMIT");
         assert_eq!(report().await.unwrap(), [UsageOutcome::Counted]);
-        while proxy.struck() == struck {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let has_struck = async {
+            while proxy.struck() == struck {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), has_struck).await.unwrap();
         assert_eq!(report().await.unwrap(), [UsageOutcome::Duplicate]);
         // Both reports are calls too.
         assert_eq!(process.statistics(tenant).await.calls_this_month, number * (7 + 2));

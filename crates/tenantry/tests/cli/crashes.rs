@@ -51,10 +51,7 @@ async fn whenever_postgresql_crashes_what_was_acknowledged_is_there_once() {
         write_all(&installation.0);
         load.more(2, 5).await;
         cluster.kill();
-        let refused = load.refused();
-        while load.refused() < refused + 4 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        load.more_refused(4).await;
         for server in &servers {
             assert_not_ready(server).await;
         }

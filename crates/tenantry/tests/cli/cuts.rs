@@ -148,6 +148,18 @@ impl Site {
         panic!("{fault:?} at {at:?} did not strike")
     }
 
+    /// Asks again until it is not refused.
+    async fn insist(&mut self, request: impl AsyncFn(&mut Self) -> Answer) -> Answer {
+        for _ in 0..50 {
+            let answer = request(self).await;
+            if !answer.is_refused() {
+                return answer;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("it is refused for ever")
+    }
+
     /// Compares what is there with what was answered. A super admin's calls are not the tenant's.
     async fn check(&self) {
         let get = async |path: &str| self.server.data(path, &self.operator, ACME).await;
@@ -303,26 +315,26 @@ async fn a_line_that_falls_silent_is_given_up() {
         let name = format!("{fault:?}");
         let answer = site.strike(fault, ENTRY, COMMIT, async |site| site.create(&name).await).await;
         assert!(answer.is_refused(), "{}", answer.body);
-        let again = loop {
-            let again = site.create(&name).await;
-            if !again.is_refused() {
-                break again;
-            }
-        };
+        let again = site.insist(async |site| site.create(&name).await).await;
         assert_eq!(again.replayed, fault == Fault::SilentAfter);
         again.expect(201);
         site.check().await;
 
         site.strike(fault, COUNTING, COMMIT, async |site| site.list().await).await;
-        while site.list().await.is_refused() {}
+        site.insist(Site::list).await.expect(200);
         site.check().await;
     }
-    // One that is silent from the beginning is no connection.
+    // So is one that is silent from the beginning.
     site.proxy.close();
     site.proxy.open();
-    site.strike(Fault::SilentBefore, "", "SET statement_timeout", async |site| {
-        while site.list().await.is_refused() {}
-    })
+    site.strike(
+        Fault::SilentBefore,
+        "",
+        COUNTING,
+        async |site| {
+            while site.list().await.is_refused() {}
+        },
+    )
     .await;
     site.end().await;
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::postgres::{Installation, post};
-use crate::support::{ACME, Caller, PLATFORM, Server};
+use crate::support::{ACME, Caller, LIMIT, PLATFORM, Server};
 
 /// Users of an import.
 const IMPORTED: u64 = 5;
@@ -119,10 +119,14 @@ impl Load {
 
     /// Waits until this many more changes, and calls, were answered.
     pub(crate) async fn more(&self, changes: u64, calls: u64) {
-        let before = (self.changes(), self.calls.answered());
-        while self.changes() < before.0 + changes || self.calls.answered() < before.1 + calls {
-            sleep(PAUSE / 4).await;
-        }
+        let (changes, calls) = (self.changes() + changes, self.calls() + calls);
+        let answered = async {
+            while self.changes() < changes || self.calls() < calls {
+                sleep(PAUSE / 4).await;
+            }
+        };
+        // Nothing more is answered once clients have failed.
+        timeout(LIMIT, answered).await.unwrap();
     }
 
     pub(crate) fn changes(&self) -> u64 {
@@ -134,9 +138,16 @@ impl Load {
         self.calls.answered()
     }
 
-    /// How often a client was told to try again.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::SeqCst)
+    /// Waits until this many more answers were that clients should try again.
+    pub(crate) async fn more_refused(&self, answers: u64) {
+        let refused = || self.refused.load(Ordering::SeqCst);
+        let until = refused() + answers;
+        let refused = async {
+            while refused() < until {
+                sleep(PAUSE / 4).await;
+            }
+        };
+        timeout(LIMIT, refused).await.unwrap();
     }
 
     fn door(&self, number: usize) -> Caller {

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
@@ -356,8 +356,10 @@ impl Caller {
 /// Starts a command, waits until something is so, and kills it: what it had printed.
 pub(crate) fn kill_once(command: &mut Command, is_so: impl Fn() -> bool) -> Output {
     let mut process = Process::start(command, Stdio::null());
+    let until = Instant::now() + LIMIT;
     while !is_so() {
         assert!(process.child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(Instant::now() < until, "it does not come so far");
         std::thread::yield_now();
     }
     process.child.kill().unwrap();
