@@ -20,7 +20,7 @@ use tokio_postgres::Row;
 use crate::error::Result;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Value, count_columns, params};
-use crate::{marks, statistician};
+use crate::{locks, marks, statistician};
 
 /// What a store is made with.
 #[derive(Clone)]
@@ -290,7 +290,8 @@ impl Trace {
             Self::Mark(mark) => (mark.tenant, marks::ask(Some(mark))),
         };
         let lock = "SELECT 1 FROM ledger_heads WHERE tenant_id = $1 FOR UPDATE";
-        let [_, found] = session.each([Command::new(lock, params![tenant]), found]).await?;
+        let lock = Command::new(lock, params![tenant]);
+        let [_, _, found] = session.each([locks::making(tenant), lock, found]).await?;
         Ok(!found.is_empty())
     }
 }

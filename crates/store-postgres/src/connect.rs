@@ -7,7 +7,7 @@ use deadpool_postgres::{
 };
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::error::{Fault, OpenError, Result};
 use crate::options::{Limits, Options};
@@ -61,7 +61,7 @@ impl Database {
 
     /// For single statements that read.
     pub(crate) async fn reader(&self) -> Result<Session> {
-        Ok(Session::of(get(&self.readers).await?))
+        Ok(Session::of(get(&self.readers).await?, self.silence()))
     }
 
     /// Reads one snapshot of the database, in several statements.
@@ -74,7 +74,7 @@ impl Database {
     /// Changes something, in one transaction. Each statement of it sees what was committed before the
     /// statement began, so what is read after a lock is what whoever had the lock before has left.
     pub(crate) async fn transaction(&self) -> Result<Session> {
-        let mut session = Session::of(get(&self.writers).await?);
+        let mut session = Session::of(get(&self.writers).await?, self.silence());
         session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
         Ok(session)
     }
@@ -103,7 +103,13 @@ impl Database {
 
     /// The connection that counts calls. There is one.
     pub(crate) async fn counting(&self) -> Result<Session> {
-        Ok(Session::of(get(&self.counting).await?))
+        // Everybody waits for it, so that a silent one is given up while there is time for another.
+        Ok(Session::of(get(&self.counting).await?, self.limits.queue_timeout / 2))
+    }
+
+    /// After how long a server that does not answer is given up: it would have ended the statement.
+    fn silence(&self) -> Duration {
+        self.limits.statement_timeout + self.limits.connect_timeout
     }
 }
 
@@ -115,10 +121,15 @@ fn pool(
     let Options { config, tls, limits, .. } = options.clone();
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, tls, manager_config);
-    let set_up = format!("{}; {durability}", timeouts(&limits));
+    let set_up = format!("{durability}; {}", timeouts(&limits));
+    let patience = limits.connect_timeout;
     let set_up = Hook::async_fn(move |client: &mut ClientWrapper, _| {
         let set_up = set_up.clone();
-        Box::pin(async move { client.batch_execute(&set_up).await.map_err(HookError::Backend) })
+        Box::pin(async move {
+            let silent = |_| HookError::message("the server does not answer");
+            let done = timeout(patience, client.batch_execute(&set_up)).await.map_err(silent)?;
+            done.map_err(HookError::Backend)
+        })
     });
     Pool::builder(manager)
         .max_size(size)

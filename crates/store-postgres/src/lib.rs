@@ -236,10 +236,11 @@ impl PostgresStore {
                 session.write(sql, params![i64::from_be_bytes(*first)]);
             }
             let asked = [
+                locks::making(new.id),
                 statistician::ask_caller(access.probe()),
                 marks::ask(idempotency.map(|it| *it.mark())),
             ];
-            let [caller, mark] = session.each(asked).await?;
+            let [_, caller, mark] = session.each(asked).await?;
             let now = self.context.clock.now();
             access.confirm(&statistician::read_caller(access.probe(), &caller, now)?)?;
             if let Some(idempotency) = idempotency {

@@ -1,8 +1,10 @@
 //! Locks of the database as a whole. They are the database's own advisory locks: whoever holds one
 //! loses it with its connection, however that ends.
 
+use tenantry_domain::id::TenantId;
+
 use crate::error::Result;
-use crate::session::Session;
+use crate::session::{Command, Session};
 use crate::sql::params;
 
 /// Tells our locks from those of whoever else uses the database ("Tnry").
@@ -55,4 +57,11 @@ impl Lock {
         let sql = "SELECT pg_advisory_xact_lock_shared($1::bigint::int, $2::bigint::int)";
         session.write(sql, params![CLASS, self.number()]);
     }
+}
+
+/// Waits for whoever makes a tenant of this id, and has them wait until the transaction's end: as long
+/// as it is not there, it has no ledger's head that could be locked.
+pub(crate) fn making(tenant: TenantId) -> Command {
+    let (_, number) = tenant.as_uuid().as_u64_pair();
+    Command::new("SELECT pg_advisory_xact_lock($1)", params![number.cast_signed()])
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use crate::error::Result;
+use crate::error::{Fault, Result};
 use crate::sql::Value;
 use crate::turns::Turn;
 
@@ -48,20 +48,24 @@ pub(crate) struct Session {
     busy: bool,
     /// Given up together with the connection.
     turn: Option<Turn>,
+    /// How long it may take until all is answered that was sent at once, if there is an end to it.
+    limit: Option<Duration>,
 }
 
 /// How long what was left half done may take to end; then its connection is closed.
 const END: Duration = Duration::from_secs(5);
 
 impl Session {
-    /// For single statements, each a transaction of its own.
-    pub(crate) fn of(connection: Object) -> Self {
+    /// For single statements, each a transaction of its own. A server that does not answer in so much
+    /// time is given up: whoever is between may keep the connection long after it is gone.
+    pub(crate) fn of(connection: Object, limit: Duration) -> Self {
         Self {
             connection: Some(connection),
             waiting: Vec::new(),
             open: false,
             busy: false,
             turn: None,
+            limit: Some(limit),
         }
     }
 
@@ -78,6 +82,7 @@ impl Session {
 
     /// Lets the statements of this transaction, and their waiting for others, take as long as they do.
     pub(crate) fn take_time(&mut self) {
+        self.limit = None;
         self.write("SET LOCAL statement_timeout = 0", Vec::new());
         self.write("SET LOCAL lock_timeout = 0", Vec::new());
         self.write("SET LOCAL idle_in_transaction_session_timeout = 0", Vec::new());
@@ -176,7 +181,17 @@ impl Session {
     async fn send(&mut self, commands: Vec<Command>) -> Result<Vec<(u64, Vec<Row>)>> {
         // Still so if whoever waits for the answers gives up.
         self.busy = true;
-        let answers = self.ask_all(&commands).await;
+        let answers = self.ask_all(&commands);
+        let answers = match self.limit {
+            None => answers.await,
+            Some(limit) => match timeout(limit, answers).await {
+                Ok(answers) => answers,
+                Err(_) => {
+                    drop(self.connection.take().map(Object::take));
+                    return Err(Fault::Lost("the server does not answer".to_owned()));
+                }
+            },
+        };
         self.busy = false;
         answers
     }

@@ -16,7 +16,7 @@ use crate::programs;
 use crate::tls::{self, Tls};
 
 /// The one user of the cluster, who may do everything.
-const USER: &str = "tenantry";
+pub(crate) const USER: &str = "tenantry";
 
 /// Waits until its standard input ends, stops the server, and leaves nothing behind. That input is a
 /// pipe from the tests' process, so it ends with that process, also if it is killed.
@@ -121,8 +121,7 @@ impl Cluster {
             cluster.configure();
             cluster.control("start").output().unwrap().status.success()
         });
-        let log = fs::read_to_string(cluster.directory.join("log")).unwrap_or_default();
-        assert!(started, "PostgreSQL did not start: {log}");
+        assert!(started, "PostgreSQL did not start: {}", cluster.log());
         if with_tls {
             run(&mut cluster.sql("postgres", &tls::users()));
         }
@@ -147,7 +146,45 @@ impl Cluster {
 
     /// Starts it again.
     pub fn start_again(&self) {
-        run(&mut self.control("start"));
+        let started = self.control("start").status().unwrap().success();
+        assert!(started, "PostgreSQL did not start: {}", self.log());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// Kills it, all of its processes at once, so that it can write nothing any more.
+    pub fn kill(&self) {
+        let file = self.directory.join("data/postmaster.pid");
+        let first = fs::read_to_string(&file).unwrap();
+        let first = first.lines().next().unwrap().to_owned();
+        // It begins no process any more, so all that it has begun are found.
+        run(Command::new("kill").args(["-STOP", &first]));
+        while stat(&first).is_some_and(|(state, _)| state != "T") {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let of_it =
+            |id: &String| *id == first || stat(id).is_some_and(|(_, parent)| parent == first);
+        let ids = fs::read_dir("/proc").unwrap();
+        let ids = ids.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        let ids: Vec<_> = ids.filter(of_it).collect();
+        run(Command::new("kill").arg("-KILL").args(&ids));
+        // One that has ended may be there until somebody has asked for how.
+        while ids.iter().any(|id| stat(id).is_some_and(|(state, _)| state != "Z")) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // By its number it may seem to run still.
+        fs::remove_file(file).unwrap();
+        let lock = format!(".s.PGSQL.{}.lock", self.port());
+        fs::remove_file(self.directory.join(lock)).unwrap();
+    }
+
+    /// Adds to its settings, for when it is started the next time.
+    pub fn set(&self, settings: &str) {
+        let file = self.directory.join("data/postgresql.auto.conf");
+        let before = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{before}\n{settings}\n")).unwrap();
     }
 
     fn control(&self, what: &str) -> Command {
@@ -223,6 +260,15 @@ impl Database {
         format!("postgres://{user}@localhost:{port}/{}?{options}", self.name)
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The socket that its server listens on.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.cluster.directory.join(format!(".s.PGSQL.{}", self.cluster.port()))
+    }
+
     /// The certificate of whoever signed the server's, as a file.
     pub fn root_certificate(&self) -> PathBuf {
         self.cluster.directory.join(tls::ROOT)
@@ -275,6 +321,14 @@ impl Drop for Database {
         // If this fails, it goes with the cluster.
         let _ = self.cluster.sql("postgres", &sql).output();
     }
+}
+
+/// The state of a process, and the number of the one that it comes from.
+fn stat(id: &str) -> Option<(String, String)> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The fields after the name, which may hold anything.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned);
+    Some((fields.next()?, fields.next()?))
 }
 
 fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {

@@ -7,13 +7,16 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "a test that cannot be set up has failed"
 )]
 
 mod cluster;
 mod programs;
+mod proxy;
 mod tls;
 
 pub use cluster::{Cluster, Database, Held};
+pub use proxy::{Fault, Proxy};
 pub use tls::{ENCRYPTED, PASSWORD, PLAIN, other_root};

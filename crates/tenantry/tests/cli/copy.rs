@@ -6,11 +6,12 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tenantry_testkit::tamper;
-use tenantry_testkit_postgres::Database;
+use tenantry_testkit_postgres::{Database, Fault, Proxy};
 
 use crate::postgres::CLUSTER;
 use crate::support::{
-    ACME, DataDir, Output, PLATFORM, SERVE, Server, compact, run, tenantry, without_times,
+    ACME, DataDir, Output, PLATFORM, SERVE, Server, compact, kill_once, run, tenantry,
+    without_times,
 };
 
 /// What is about a database and its processes, not of the installation.
@@ -182,19 +183,63 @@ fn what_was_cut_off_is_not_used() {
              false, false, 0, 0)";
     database.run(&format!("DROP INDEX users_by_email; {user}; {user}"));
     tamper(&sample.path(), "INSERT INTO usage_months VALUES (x'00', 1, 1, 1)");
-    let unfinished = ["an installation is being copied into", "again"];
 
     let (to_directory, to_database) = (sqlite(&other.path()), broken.url());
     assert_eq!(copy(&sample, &database.url(), &to_directory).code, Some(1));
-    for arguments in [SERVE, "migrate", "verify", "token --role super_admin"] {
-        other.run(arguments).failed_with(&unfinished);
-    }
-    copy(&sample, &to_directory, &database.url()).failed_with(&unfinished);
+    assert_refused(&sample, &to_directory, &database.url());
 
     assert_eq!(copy(&sample, &sqlite(&sample.path()), &to_database).code, Some(1));
-    for arguments in [SERVE, "migrate", "verify", "token --role super_admin"] {
-        let mut command = with_key(&sample, arguments);
-        run(command.env("TENANTRY_DATABASE", &to_database)).failed_with(&unfinished);
-    }
+    assert_refused(&sample, &to_database, &sqlite(&other.path().join("next")));
     copy(&sample, &sqlite(&sample.path()), &to_database).failed_with(&["tables already"]);
+}
+
+/// It is killed while it copies, and when all is there and is not recounted yet.
+#[test]
+fn what_is_killed_on_the_way_is_not_used() {
+    let sample = DataDir::new();
+    sample.serve().stop();
+    let from = sqlite(&sample.path());
+    for (fault, at) in
+        [(Fault::SilentBefore, "COPY \"ledger\""), (Fault::SilentAfter, "COMMIT; ANALYZE")]
+    {
+        let database = CLUSTER.database();
+        let proxy = Proxy::to(&database);
+        proxy.strike(fault, "", at);
+        let mut command = with_key(&sample, "copy");
+        let command = command.args(["--from", &from, "--to", proxy.url()]);
+        let killed = kill_once(command, || proxy.struck() > 0);
+        assert!(!killed.stdout.contains("recounted"), "{killed:?}");
+        drop(proxy);
+        assert_refused(&sample, &database.url(), &sqlite(&sample.path().join("next")));
+        copy(&sample, &from, &database.url()).failed_with(&["tables already"]);
+    }
+    let (database, other) = (CLUSTER.database(), DataDir::new());
+    copy(&sample, &from, &database.url()).succeeded();
+    let proxy = Proxy::to(&database);
+    proxy.strike(Fault::SilentBefore, "", "SELECT count(*) FROM \"users\"");
+    let to = sqlite(&other.path());
+    let mut command = with_key(&sample, "copy");
+    let command = command.args(["--from", proxy.url(), "--to", &to]);
+    kill_once(command, || proxy.struck() > 0);
+    drop(proxy);
+    assert_refused(&sample, &to, &CLUSTER.database().url());
+    copy(&sample, &from, &to).failed_with(&["a database already"]);
+}
+
+/// Fails the test unless every command refuses a copy that is not whole, and so does copying it on to
+/// a place that is empty.
+fn assert_refused(keys: &DataDir, unfinished: &str, empty: &str) {
+    let words = ["an installation is being copied into", "again"];
+    let (stats, admin) =
+        (format!("stats {PLATFORM}"), "admin create --email ann@example.com".to_owned());
+    let commands = [SERVE, "migrate", "verify", "token --role super_admin", &stats, &admin];
+    for arguments in commands {
+        let mut command = with_key(keys, arguments);
+        match unfinished.strip_prefix("sqlite:") {
+            Some(directory) => command.args(["--data-dir", directory]),
+            None => command.env("TENANTRY_DATABASE", unfinished),
+        };
+        run(&mut command).failed_with(&words);
+    }
+    copy(keys, unfinished, empty).failed_with(&words);
 }

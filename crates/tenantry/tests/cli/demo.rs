@@ -7,7 +7,7 @@ use serde_json::Value;
 use tenantry_domain::clock::{Clock as _, SystemClock, Timestamp};
 
 use crate::support::{
-    ACME, DataDir, PLATFORM, Server, kill_once_there, run, sample, tenantry, without_times,
+    ACME, DataDir, PLATFORM, Server, kill_once, run, sample, tenantry, without_times,
 };
 
 /// What the demo prints after its first line: the operator's line and the administrator's.
@@ -108,7 +108,8 @@ fn a_load_that_was_killed_is_not_taken_for_the_sample() {
     let directory = DataDir::new();
     let mut command = directory.command("demo --listen 127.0.0.1:0");
     for file in ["demo.loading", "master.key"] {
-        let killed = kill_once_there(&mut command, &directory.path().join(file));
+        let path = directory.path().join(file);
+        let killed = kill_once(&mut command, || path.exists());
         assert_eq!((killed.code, &*killed.stdout), (None, ""), "{file}");
         assert!(!directory.path().join("demo").exists(), "{file}");
     }

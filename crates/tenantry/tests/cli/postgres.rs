@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-use tenantry_testkit_postgres::{Cluster, Database, ENCRYPTED, PASSWORD};
+use tenantry_testkit_postgres::{Cluster, Database, ENCRYPTED, PASSWORD, Proxy};
 
 use crate::support::{ACME, Output, PLATFORM, SERVE, Server, run, tenantry};
 
@@ -14,33 +14,56 @@ const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const OTHER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 /// An installation in a database.
-struct Installation(Database);
+pub(crate) struct Installation(pub(crate) Database);
 
 impl Installation {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(CLUSTER.database())
     }
 
-    fn command(&self, arguments: &str) -> Command {
+    pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = tenantry(arguments);
         command.env("TENANTRY_DATABASE", self.0.url()).env("TENANTRY_MASTER_KEY", KEY);
         command
     }
 
-    fn run(&self, arguments: &str) -> Output {
+    pub(crate) fn run(&self, arguments: &str) -> Output {
         run(&mut self.command(arguments))
     }
 
-    fn serve(&self) -> Server {
-        Server::start(&mut self.command(SERVE))
+    pub(crate) fn serve(&self) -> Server {
+        self.serve_with("")
     }
 
-    fn operator(&self) -> String {
+    /// Starts a server with more flags.
+    pub(crate) fn serve_with(&self, flags: &str) -> Server {
+        Server::start(&mut self.command(&format!("{SERVE} {flags}")))
+    }
+
+    /// Starts a server that reaches the database by way of a proxy.
+    pub(crate) fn serve_by(&self, proxy: &Proxy, flags: &str) -> Server {
+        let mut command = self.command(&format!("{SERVE} {flags}"));
+        Server::start(command.env("TENANTRY_DATABASE", proxy.url()))
+    }
+
+    pub(crate) fn operator(&self) -> String {
         self.run("token --role super_admin").succeeded().stdout.trim_end().to_owned()
+    }
+
+    /// A token of an administrator of a tenant.
+    pub(crate) fn admin(&self, tenant: &str) -> String {
+        let output = self.run(&format!("token --role tenant_admin --tenant {tenant}"));
+        output.succeeded().stdout.trim_end().to_owned()
     }
 }
 
-async fn post(server: &Server, path: &str, token: &str, tenant: &str, body: &Value) -> Value {
+pub(crate) async fn post(
+    server: &Server,
+    path: &str,
+    token: &str,
+    tenant: &str,
+    body: &Value,
+) -> Value {
     let answer = server.request("POST", path, token, tenant).json(body).send().await.unwrap();
     assert_eq!(answer.status(), 201, "{path}");
     answer.json::<Value>().await.unwrap()["data"].take()
@@ -61,8 +84,7 @@ async fn processes_on_one_database_answer_as_one() {
     let operator = installation.operator();
     let tenant = json!({"id": ACME, "name": "Acme Corporation"});
     post(&servers[0], "/admin/tenants", &operator, PLATFORM, &tenant).await;
-    let admin = format!("token --role tenant_admin --tenant {ACME}");
-    let admin = installation.run(&admin).succeeded().stdout.trim_end().to_owned();
+    let admin = installation.admin(ACME);
     let (users, stats) =
         (format!("/admin/tenants/{ACME}/users"), format!("/admin/tenants/{ACME}/stats"));
     let mut calls = 0;
@@ -206,8 +228,7 @@ async fn a_server_whose_clock_is_not_the_database_s_is_not_ready() {
 async fn while_the_database_is_gone_it_says_so_and_then_goes_on() {
     let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start()));
     let installation = Installation(cluster.database());
-    let server =
-        Server::start(installation.command(SERVE).args(["--database-queue-timeout", "1s"]));
+    let server = installation.serve_with("--database-queue-timeout 1s");
     let operator = installation.operator();
     let stats = format!("/admin/tenants/{PLATFORM}/stats");
     server.get(&stats, &operator, PLATFORM).await;

@@ -1,11 +1,10 @@
 //! Processes of the binary: their output, their end, and requests to them.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
@@ -341,6 +340,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The same at another server.
+    pub(crate) fn of(&self, server: &Server) -> Self {
+        server.caller(&self.token, &self.tenant)
+    }
+
     /// A request.
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}/api/v1{path}", self.url);
@@ -349,11 +353,13 @@ impl Caller {
     }
 }
 
-/// Starts a command, waits until the file is there, and kills it: what it had printed.
-pub(crate) fn kill_once_there(command: &mut Command, file: &Path) -> Output {
+/// Starts a command, waits until something is so, and kills it: what it had printed.
+pub(crate) fn kill_once(command: &mut Command, is_so: impl Fn() -> bool) -> Output {
     let mut process = Process::start(command, Stdio::null());
-    while !file.exists() {
+    let until = Instant::now() + LIMIT;
+    while !is_so() {
         assert!(process.child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(Instant::now() < until, "it does not come so far");
         std::thread::yield_now();
     }
     process.child.kill().unwrap();
