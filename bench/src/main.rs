@@ -15,6 +15,7 @@ mod installation;
 mod instructions;
 mod machine;
 mod median;
+mod postgres;
 mod process;
 mod regression;
 mod report;
@@ -57,6 +58,18 @@ const LINES: &[Line] = &[
     }),
     ("tenants", |_| {
         let it = tenants::run()?;
+        Findings::of(&it, it.table())
+    }),
+    ("postgres_statistics", |templates| {
+        let it = postgres::statistics::run(templates)?;
+        Findings::of(&it, it.table())
+    }),
+    ("postgres_calls", |templates| {
+        let it = postgres::calls::run(templates)?;
+        Findings::of(&it, it.table())
+    }),
+    ("postgres_writes", |_| {
+        let it = postgres::writes::run()?;
         Findings::of(&it, it.table())
     }),
 ];

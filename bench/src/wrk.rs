@@ -27,7 +27,7 @@ pub(crate) struct Load<'a> {
     url: &'a str,
     headers: &'a [String],
     connections: u32,
-    script: Option<(&'a str, &'a OsStr)>,
+    script: Option<(&'a str, Vec<&'a OsStr>)>,
 }
 
 /// Asks for one URL as fast as it is answered.
@@ -48,7 +48,15 @@ impl<'a> Load<'a> {
 
     /// What a script makes of it, which is given one argument.
     pub(crate) fn by(self, script: &'a str, argument: &'a (impl AsRef<OsStr> + ?Sized)) -> Self {
-        Self { script: Some((script, argument.as_ref())), ..self }
+        Self { script: Some((script, vec![argument.as_ref()])), ..self }
+    }
+
+    /// The script is given one more.
+    pub(crate) fn and(mut self, argument: &'a (impl AsRef<OsStr> + ?Sized)) -> Self {
+        if let Some((_, arguments)) = &mut self.script {
+            arguments.push(argument.as_ref());
+        }
+        self
     }
 
     /// Asks as fast as it is answered.
@@ -59,9 +67,9 @@ impl<'a> Load<'a> {
         for header in self.headers {
             command.args(["-H", header]);
         }
-        if let Some((script, argument)) = self.script {
+        if let Some((script, arguments)) = &self.script {
             let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("wrk");
-            command.arg("-s").arg(scripts.join(script)).args([self.url, "--"]).arg(argument);
+            command.arg("-s").arg(scripts.join(script)).args([self.url, "--"]).args(arguments);
         } else {
             command.arg(self.url);
         }

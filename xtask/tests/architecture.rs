@@ -45,6 +45,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "tenantry-service",
             "tenantry-store",
             "tenantry-store-sqlite",
+            "tenantry-testkit-postgres",
             "tenantry-web",
         ],
     ),

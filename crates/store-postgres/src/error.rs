@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     /// The connection is gone, or the server cannot serve. Whatever was not committed is undone;
     /// what was being committed may be there.
     Lost(String),
+    /// The server does not let us in. Trying again at once would not help, and nothing was done.
+    Refused(String),
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Fault>;
@@ -44,6 +46,7 @@ impl From<tokio_postgres::Error> for Fault {
         match kind(answer.code()) {
             Kind::Undone => Self::Undone(text),
             Kind::Passing => Self::Lost(text),
+            Kind::Refused => Self::Refused(text),
             Kind::Late => Self::Error(Error::Unavailable(text)),
             Kind::Unexpected => Self::Error(Error::Internal(text)),
         }
@@ -53,6 +56,7 @@ impl From<tokio_postgres::Error> for Fault {
 enum Kind {
     Undone,
     Passing,
+    Refused,
     Late,
     Unexpected,
 }
@@ -66,10 +70,14 @@ fn kind(state: &SqlState) -> Kind {
     if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED].contains(state) {
         return Kind::Late;
     }
+    let class = state.code().get(..2).unwrap_or_default();
+    // A password that is not the one any more.
+    if class == "28" {
+        return Kind::Refused;
+    }
     // These pass when the server is up again, has room again, or has found its new primary: lost
     // connections (one that did nothing for too long among them), resources that are short, a
     // shutdown, a server that only reads, a disk that fails.
-    let class = state.code().get(..2).unwrap_or_default();
     let passing = ["08", "53", "57", "58"].contains(&class)
         || [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT]
             .contains(state);
@@ -89,27 +97,34 @@ fn chain(error: &tokio_postgres::Error) -> String {
 }
 
 impl Fault {
-    /// What there is no connection for yet. Whatever is no answer of the server can pass.
+    /// What there is no connection for yet. Whatever is no answer of the server can pass, and what it
+    /// answers is about us and not about what was to be done.
     pub(crate) fn while_connecting(error: tokio_postgres::Error) -> Self {
-        if error.as_db_error().is_some() {
-            return error.into();
+        if error.as_db_error().is_none() {
+            return Self::Lost(format!("postgres: {}", chain(&error)));
         }
-        Self::Lost(format!("postgres: {}", chain(&error)))
+        match error.into() {
+            Self::Error(Error::Internal(text)) => Self::Refused(text),
+            fault => fault,
+        }
     }
 
     /// What the use cases are told.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Error(error) => error,
-            Self::Undone(text) | Self::Lost(text) => Error::Unavailable(text),
+            Self::Undone(text) | Self::Lost(text) | Self::Refused(text) => Error::Unavailable(text),
         }
     }
 
     /// Why a database cannot be opened, if this happens on the way.
     pub(crate) fn while_opening(self) -> OpenError {
-        match self.into_error() {
-            Error::Unavailable(cause) => OpenError::Unavailable(cause),
-            error => OpenError::Unusable(error.to_string()),
+        match self {
+            Self::Refused(cause) => OpenError::Unusable(cause),
+            fault => match fault.into_error() {
+                Error::Unavailable(cause) => OpenError::Unavailable(cause),
+                error => OpenError::Unusable(error.to_string()),
+            },
         }
     }
 }
@@ -177,11 +192,17 @@ mod tests {
         let is = |code: &str| match kind(&SqlState::from_code(code)) {
             Kind::Undone => "undone",
             Kind::Passing => "passing",
+            Kind::Refused => "refused",
             Kind::Late => "late",
             Kind::Unexpected => "unexpected",
         };
         assert_eq!(["40001", "40P01"].map(is), ["undone"; 2]);
-        assert_eq!(["08006", "53300", "57P01", "58030", "25006", "25P03"].map(is), ["passing"; 6]);
+        let passing = [
+            "08006", "25006", "25P03", "53100", "53200", "53300", "57P01", "57P02", "57P03",
+            "57P05", "58030",
+        ];
+        assert_eq!(passing.map(is), ["passing"; 11]);
+        assert_eq!(["28000", "28P01"].map(is), ["refused"; 2]);
         assert_eq!(["55P03", "57014"].map(is), ["late"; 2]);
         assert_eq!(["23505", "42P01", "22003", "0A000"].map(is), ["unexpected"; 4]);
     }

@@ -73,6 +73,7 @@ mod audit;
 mod books;
 mod connect;
 mod copying;
+mod counted;
 mod credentials;
 mod erasure;
 mod error;

@@ -244,10 +244,15 @@ async fn applied(session: &mut Session) -> Result<Option<Vec<(u32, String)>>> {
     applied.collect::<Result<_>>().map(Some)
 }
 
+/// Whether tables are spread over machines, as they are on a server with the Citus extension.
+pub(crate) async fn are_tables_spread(session: &mut Session) -> Result<bool> {
+    let citus = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
+    Ok(session.one(citus, Vec::new()).await?.try_get(0)?)
+}
+
 /// Applies a migration; answers its name, and what it did beside it.
 async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<String> {
-    let spreads = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')";
-    let spreads: bool = session.one(spreads, Vec::new()).await?.try_get(0)?;
+    let spreads = are_tables_spread(session).await?;
     if migration.version == 1 {
         session
             .run(

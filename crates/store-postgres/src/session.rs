@@ -131,12 +131,17 @@ impl Session {
         &mut self,
         queries: [Command; N],
     ) -> Result<[Vec<Row>; N]> {
+        let rows = self.several(queries.into()).await?;
+        rows.try_into().map_err(|_| Error::internal("a statement has no answer").into())
+    }
+
+    /// As [`Session::each`], of any number of statements.
+    pub(crate) async fn several(&mut self, queries: Vec<Command>) -> Result<Vec<Vec<Row>>> {
         let mut commands = std::mem::take(&mut self.waiting);
         let before = commands.len();
         commands.extend(queries);
         let answers = self.send(commands).await?;
-        let rows: Vec<_> = answers.into_iter().skip(before).map(|(_, rows)| rows).collect();
-        rows.try_into().map_err(|_| Error::internal("a statement has no answer").into())
+        Ok(answers.into_iter().skip(before).map(|(_, rows)| rows).collect())
     }
 
     /// The row, if there is one.
@@ -170,6 +175,14 @@ impl Session {
         self.send(vec![Command::new("COMMIT", Vec::new())]).await?;
         self.open = false;
         Ok(())
+    }
+
+    /// Has what was written since the beginning committed, together with what is sent next, or undone
+    /// if one of its statements fails. Whoever sends it is told if something fails, and not whether it
+    /// was committed: this is for what can be written again.
+    pub(crate) fn then_commit(&mut self) {
+        self.write("COMMIT", Vec::new());
+        self.open = false;
     }
 
     fn connection(&self) -> Result<&Object> {
@@ -249,18 +262,23 @@ async fn ask(
     }
 }
 
-/// Awaits all of them at once. Each is polled first after those before it, so what they send is sent
-/// in their order.
+/// Awaits all of them. Each is begun before any is waited for, so that what they send is sent at once
+/// and in their order, and is waited for in that order, in which the answers come.
 async fn in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut futures: Vec<Pin<Box<MaybeDone<F>>>> =
+    let mut begun: Vec<Pin<Box<MaybeDone<F>>>> =
         futures.map(|future| Box::pin(maybe_done(future))).collect();
     poll_fn(|context| {
-        let mut pending = false;
-        for future in &mut futures {
-            pending |= future.as_mut().poll(context).is_pending();
+        for future in &mut begun {
+            // Those that are not done are asked again below.
+            let _ = future.as_mut().poll(context);
         }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
+        Poll::Ready(())
     })
     .await;
-    futures.iter_mut().filter_map(|future| future.as_mut().take_output()).collect()
+    let mut outputs = Vec::with_capacity(begun.len());
+    for mut future in begun {
+        future.as_mut().await;
+        outputs.extend(future.as_mut().take_output());
+    }
+    outputs
 }

@@ -133,6 +133,22 @@ async fn exercise(f: &Fixture) {
     while f.store.purge(1_000).await.unwrap().more {}
 }
 
+/// Counts calls of several tenants at once, and of one that is gone.
+async fn count_calls(f: &Fixture) {
+    suite::calls::calls_add_up(f).await;
+    suite::calls::only_activity_is_activity(f).await;
+    suite::tenants::calls_of_a_deleted_tenant_hold_nobody_up(f).await;
+}
+
+/// Waits until nobody is connected.
+async fn alone(database: &Database) {
+    let others = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while database.run(others) != "0" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// A node of a plan that reads a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Scan {
@@ -144,10 +160,16 @@ struct Scan {
 }
 
 impl Scan {
+    /// Whether its statement counts calls of many tenants.
+    fn is_of_many(&self) -> bool {
+        self.statement.contains("unnest($2::uuid[]")
+    }
+
     /// What is wrong with it, if something is.
     fn is_wrong(&self) -> bool {
-        // Calls of many tenants are counted at once; else it is a value, and not what another table has.
-        let names_tenant = if self.statement.contains("unnest($2::uuid[]") {
+        // Calls of many tenants are counted at once where tenants are in one database; else it is a
+        // value, and not what another table has.
+        let names_tenant = if self.is_of_many() {
             self.condition.contains("(tenant_id = ")
         } else {
             ["(tenant_id = '", "(tenant_id = $"].iter().any(|it| self.condition.contains(it))
@@ -160,13 +182,11 @@ impl Scan {
     }
 }
 
-/// The scans of every plan in the server's log.
-fn scans(database: &Database) -> BTreeSet<Scan> {
-    let log = database.run("SELECT pg_read_file(current_setting('data_directory') || '/../log')");
+/// The scans of every plan in a part of the server's log, and how many plans there are.
+fn scans(log: &str) -> (BTreeSet<Scan>, usize) {
     let mut scans = BTreeSet::new();
-    let mut plans = log.split("  plan:\n").skip(1);
     let mut count = 0;
-    for text in plans.by_ref() {
+    for text in log.split("  plan:\n").skip(1) {
         let text: String = text.lines().take_while(|line| line.starts_with('\t')).collect();
         let plan: Value = serde_json::from_str(&text.replace('\t', " ")).unwrap();
         let statement = plan["Query Text"].as_str().unwrap();
@@ -174,8 +194,7 @@ fn scans(database: &Database) -> BTreeSet<Scan> {
         collect(&plan["Plan"], &statement, None, &mut scans);
         count += 1;
     }
-    assert!(count > 1_000, "only {count} plans were logged");
-    scans
+    (scans, count)
 }
 
 fn collect(node: &Value, statement: &str, table: Option<&str>, scans: &mut BTreeSet<Scan>) {
@@ -198,8 +217,8 @@ fn collect(node: &Value, statement: &str, table: Option<&str>, scans: &mut BTree
     }
 }
 
-async fn open(database: &Database) -> Fixture {
-    let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
+async fn open(database: &Database, seed: u64) -> Fixture {
+    let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(seed)));
     let options = databases::options(database);
     let store = PostgresStore::serve(&options, clock.clone(), entropy.clone()).await.unwrap();
     Fixture::new(Arc::new(store), clock, entropy, ())
@@ -212,23 +231,34 @@ async fn every_statement_names_its_tenant_and_is_answered_from_an_index() {
     database.run("VACUUM ANALYZE");
     let tables = tenant_tables(&database);
     database.run(LOG_PLANS);
-    let served = open(&database).await;
+    let served = open(&database, 1).await;
     exercise(&served).await;
     drop(served);
-    let others = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    while database.run(others) != "0" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    alone(&database).await;
+    let in_one_database = database.log();
+    // The same database, as if it were the one that others are beside.
+    database.run(CITUS);
+    let served = open(&database, 2).await;
+    count_calls(&served).await;
+    drop(served);
+    alone(&database).await;
 
-    let mut scans = scans(&database);
+    let log = database.log();
+    let (of_calls, _) = scans(log.strip_prefix(&in_one_database).unwrap());
+    let counts = |scan: &&Scan| scan.statement.starts_with("INSERT INTO usage_");
+    let counting: Vec<_> = of_calls.iter().filter(counts).collect();
+    assert!(!counting.is_empty());
+    assert!(counting.iter().all(|scan| !scan.is_of_many()), "{counting:#?}");
+    let (mut scans, plans) = scans(&log);
+    assert!(plans > 1_000, "only {plans} plans were logged");
+    assert!(scans.iter().any(Scan::is_of_many));
     // What the others have does not fit together, and was never meant to.
     for table in tables.iter().filter(|table| *table != "tenants") {
         let others = "SELECT tenant_id FROM tenants WHERE name = 'Other'";
         database.run(&format!("DELETE FROM {table} WHERE tenant_id IN ({others})"));
     }
     database.run("DELETE FROM tenants WHERE name = 'Other'");
-    suite::assert_exact(&open(&database).await).await;
+    suite::assert_exact(&open(&database, 3).await).await;
     scans.retain(|scan| tables.contains(&scan.table));
     let wrong: Vec<_> = scans.iter().filter(|scan| scan.is_wrong()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");

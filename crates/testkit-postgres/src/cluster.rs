@@ -28,8 +28,7 @@ const SUPERVISOR: &str = r#"
 
 /// What tests do without: nothing of theirs is to survive the machine. The number of connections is
 /// that of many small servers at once.
-const SETTINGS: &str = "
-    listen_addresses = ''
+const FOR_TESTS: &str = "
     fsync = off
     full_page_writes = off
     autovacuum = off
@@ -37,11 +36,18 @@ const SETTINGS: &str = "
     shared_buffers = 64MB
 ";
 
+/// What is measured is on the disk when it says so, and all of it is in memory too.
+const TO_MEASURE: &str = "
+    max_connections = 300
+    shared_buffers = 512MB
+";
+
 /// A running server.
 #[derive(Debug)]
 pub struct Cluster {
     programs: PathBuf,
     directory: PathBuf,
+    settings: &'static str,
     user: Option<(u32, u32)>,
     /// Where it answers beside its socket, if it speaks TLS.
     tls: Option<Tls>,
@@ -66,17 +72,22 @@ impl Cluster {
     /// Its databases sort text as people would, by ICU, unless they are told otherwise: so that a
     /// test notices where they should have been told.
     pub fn start() -> Self {
-        Self::make(false)
+        Self::make(FOR_TESTS, false)
+    }
+
+    /// As [`Cluster::start`], with a server that does all that one does which is in use.
+    pub fn start_to_measure() -> Self {
+        Self::make(TO_MEASURE, false)
     }
 
     /// As [`Cluster::start`], also on a port of 127.0.0.1, where it is `localhost` and asks for
     /// [`PASSWORD`](tls::PASSWORD): [`ENCRYPTED`](tls::ENCRYPTED) is admitted by TLS alone, and
     /// [`PLAIN`](tls::PLAIN) without it alone.
     pub fn start_with_tls() -> Self {
-        Self::make(true)
+        Self::make(FOR_TESTS, true)
     }
 
-    fn make(with_tls: bool) -> Self {
+    fn make(settings: &'static str, with_tls: bool) -> Self {
         let programs = programs::directory();
         // Below /tmp, since the path of a socket must be short.
         let directory = tempfile::Builder::new().prefix("tenantry-pg-").tempdir_in("/tmp").unwrap();
@@ -107,6 +118,7 @@ impl Cluster {
         let mut cluster = Self {
             programs,
             directory,
+            settings,
             user,
             tls: None,
             databases: AtomicU32::new(0),
@@ -134,8 +146,10 @@ impl Cluster {
 
     fn configure(&self) {
         let tls = self.tls.as_ref().map(|tls| tls.settings(&self.directory)).unwrap_or_default();
-        let directory = self.directory.display();
-        let settings = format!("{SETTINGS}\nunix_socket_directories = '{directory}'\n{tls}");
+        let (settings, directory) = (self.settings, self.directory.display());
+        let settings = format!(
+            "listen_addresses = ''\nunix_socket_directories = '{directory}'\n{settings}\n{tls}"
+        );
         fs::write(self.directory.join("data/postgresql.auto.conf"), settings).unwrap();
     }
 
@@ -252,6 +266,20 @@ impl Database {
         let Self { cluster, name } = self;
         let (directory, port) = (cluster.directory.display(), cluster.port());
         format!("postgresql:///{name}?host={directory}&port={port}&user={USER}")
+    }
+
+    /// What the cluster's log says.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.cluster.directory.join("log")).unwrap()
+    }
+
+    /// PostgreSQL's own load generator, which asks it.
+    pub fn pgbench(&self) -> Command {
+        let Self { cluster, name } = self;
+        let mut pgbench = Command::new(cluster.programs.join("pgbench"));
+        pgbench.env("PGHOST", &cluster.directory).env("PGPORT", cluster.port().to_string());
+        pgbench.env("PGUSER", USER).env("PGDATABASE", name);
+        pgbench
     }
 
     /// Where it is for a user, by TCP, with these options.
