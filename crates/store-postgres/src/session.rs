@@ -196,14 +196,12 @@ impl Session {
         self.busy = true;
         let answers = self.ask_all(&commands);
         let answers = match self.limit {
-            None => answers.await,
-            Some(limit) => match timeout(limit, answers).await {
-                Ok(answers) => answers,
-                Err(_) => {
-                    drop(self.connection.take().map(Object::take));
-                    return Err(Fault::Lost("the server does not answer".to_owned()));
-                }
-            },
+            None => Ok(answers.await),
+            Some(limit) => timeout(limit, answers).await,
+        };
+        let Ok(answers) = answers else {
+            drop(self.connection.take().map(Object::take));
+            return Err(Fault::Lost("the server does not answer".to_owned()));
         };
         self.busy = false;
         answers

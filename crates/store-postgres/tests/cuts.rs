@@ -1,8 +1,6 @@
 //! Reports of other services whose commit is cut off: each event is counted once, although nothing of
 //! it is in the ledger.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 mod databases;
 
 use std::sync::Arc;

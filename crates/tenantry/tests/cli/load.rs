@@ -271,7 +271,8 @@ impl Load {
         }
         let users = self.made.answered() - self.removed.answered();
         let path = format!("/admin/tenants/{ACME}");
-        for door in self.doors.lock().unwrap().clone() {
+        let doors = self.doors.lock().unwrap().clone();
+        for door in doors {
             let (least, most) = (self.calls.answered() - lost, self.calls.begun());
             let get = async |path: &str| {
                 let answer = self.ask(door.request("GET", path)).await.unwrap();
