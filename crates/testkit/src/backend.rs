@@ -31,7 +31,7 @@ impl Backend {
     pub(crate) async fn new() -> Self {
         match std::env::var(CHOICE).as_deref() {
             Err(_) | Ok("sqlite") => Self::Sqlite(tempfile::tempdir().unwrap()),
-            Ok("postgres") => Self::Postgres(CLUSTER.prepared(migrate).await),
+            Ok("postgres") => Self::Postgres(Box::pin(CLUSTER.prepared(migrate)).await),
             Ok(other) => panic!("{CHOICE} is {other}, and must be sqlite or postgres"),
         }
     }
@@ -47,7 +47,10 @@ impl Backend {
                 Arc::new(SqliteStore::serve(directory.path(), clock, entropy).unwrap())
             }
             Self::Postgres(database) => {
-                Arc::new(PostgresStore::serve(&options(database), clock, entropy).await.unwrap())
+                let options = options(database);
+                // Boxed, as above: it is too deep to be part of the futures of the tests.
+                let store = Box::pin(PostgresStore::serve(&options, clock, entropy)).await;
+                Arc::new(store.unwrap())
             }
         }
     }
