@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError,
+    RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tokio::time::Instant;
+use tokio_postgres::Row;
 
 use crate::error::{Fault, OpenError, Result};
 use crate::options::{Limits, Options};
-use crate::session::Session;
+use crate::session::{Command, Session};
+use crate::together::Together;
 use crate::turns::Turns;
 
 /// What is on disk before it is answered, unless the server waits for even more.
@@ -25,6 +28,7 @@ const HANDED: &str = "SET synchronous_commit = off";
 #[derive(Debug)]
 pub(crate) struct Database {
     readers: Pool,
+    together: Together,
     writers: Pool,
     counting: Pool,
     turns: Turns,
@@ -39,8 +43,10 @@ impl Database {
             pool(options, size, durability).map_err(|error| OpenError::Unusable(error.to_string()))
         };
         let limits = options.limits;
+        let readers = pool(limits.pool_size, FLUSHED)?;
         Ok(Self {
-            readers: pool(limits.pool_size, FLUSHED)?,
+            together: Together::of(readers.clone()),
+            readers,
             writers: pool(limits.pool_size, FLUSHED)?,
             counting: pool(1, HANDED)?,
             turns: Turns::default(),
@@ -62,6 +68,12 @@ impl Database {
     /// For single statements that read.
     pub(crate) async fn reader(&self) -> Result<Session> {
         Ok(Session::of(get(&self.readers).await?))
+    }
+
+    /// Reads by few small statements, in one round trip that others may share.
+    pub(crate) async fn ask<const N: usize>(&self, queries: [Command; N]) -> Result<[Vec<Row>; N]> {
+        let answer = self.together.ask(queries.into()).await?;
+        answer.try_into().map_err(|_| Error::internal("a statement has no answer").into())
     }
 
     /// Reads one snapshot of the database, in several statements.
@@ -141,16 +153,28 @@ fn timeouts(limits: &Limits) -> String {
     )
 }
 
-async fn get(pool: &Pool) -> Result<Object> {
-    use deadpool_postgres::{PoolError, TimeoutType};
+/// A connection, once there is one.
+pub(crate) async fn get(pool: &Pool) -> Result<Object> {
+    pool.get().await.map_err(fault)
+}
 
-    pool.get().await.map_err(|error| match error {
+/// A connection, if there is one that nobody uses, or may be made.
+pub(crate) async fn free(pool: &Pool) -> Result<Option<Object>> {
+    let at_once = Timeouts { wait: Some(Duration::ZERO), ..pool.timeouts() };
+    match pool.timeout_get(&at_once).await {
+        Err(PoolError::Timeout(TimeoutType::Wait)) => Ok(None),
+        connection => connection.map(Some).map_err(fault),
+    }
+}
+
+fn fault(error: PoolError) -> Fault {
+    match error {
         PoolError::Timeout(TimeoutType::Wait) => queued("too many requests wait for the database"),
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             Fault::while_connecting(error)
         }
         other => Fault::Lost(format!("postgres: {other}")),
-    })
+    }
 }
 
 fn queued(why: &str) -> Fault {
