@@ -1,7 +1,5 @@
 //! Reads that share a round trip: each has its own answer, whoever goes away.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 mod databases;
 
 use std::sync::Arc;
