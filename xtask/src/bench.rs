@@ -11,6 +11,8 @@ pub(crate) fn run(names: &[&str]) -> Result<()> {
     packages::need_that("wrk", "wrk", || command("wrk", &[]).output().is_ok())?;
     // It counts instructions.
     packages::need("valgrind", "valgrind")?;
+    // It has a load generator of its own too.
+    packages::need_postgres()?;
     // One after the other, so that the binary has no feature on that only the benchmarks ask for.
     for package in ["tenantry", "tenantry-bench"] {
         step::run(&mut command(

@@ -30,6 +30,16 @@ pub(crate) fn need_that(what: &str, package: &str, is_there: impl Fn() -> bool) 
     Ok(())
 }
 
+/// Makes sure that PostgreSQL is there: on `PATH`, or where Debian puts what users do not call
+/// themselves.
+pub(crate) fn need_postgres() -> Result<()> {
+    need_that("PostgreSQL", "postgresql", || {
+        let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut debian = debian.map(|version| version.path().join("bin/initdb"));
+        is_there("initdb") || debian.any(|program| program.is_file())
+    })
+}
+
 fn is_there(program: &str) -> bool {
     succeeds(program, &["--version"])
 }

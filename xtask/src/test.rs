@@ -33,18 +33,11 @@ pub(crate) fn run() -> Result<()> {
     // Tests end and pause processes.
     packages::need("kill", "procps")?;
     // Tests make databases of their own.
-    packages::need_that("PostgreSQL", "postgresql", has_postgres)?;
+    packages::need_postgres()?;
     step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))?;
     let api = ["test", "--package", "tenantry-web", "--locked"];
     let api = api.into_iter().chain(ON_POSTGRES.iter().flat_map(|test| ["--test", test]));
     let api: Vec<_> = api.collect();
     step::run(command("cargo", &api).env("TENANTRY_TEST_STORE", "postgres"))?;
     fuzz::run()
-}
-
-/// Whether its server is on `PATH`, or where Debian puts what users do not call themselves.
-fn has_postgres() -> bool {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut debian = debian.map(|version| version.path().join("bin/initdb"));
-    step::succeeds("initdb", &["--version"]) || debian.any(|program| program.is_file())
 }

@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn what_was_asked_is_read() {
         let sql = "SELECT 1\t    WHERE id = $1 AND at < $2".to_owned();
-        let asked = Asked { sql, params: vec!["01".to_owned(), "10".to_owned()] };
-        assert_eq!(by_each_of(1, LOG).unwrap(), [asked.clone()]);
-        assert_eq!(by_each_of(2, &LOG.repeat(2)).unwrap(), [asked]);
+        let asked = [Asked { sql, params: vec!["01".to_owned(), "10".to_owned()] }];
+        assert_eq!(by_each_of(1, LOG).unwrap(), asked);
+        assert_eq!(by_each_of(2, &LOG.repeat(2)).unwrap(), asked);
         assert!(by_each_of(2, LOG).is_err());
         assert!(by_each_of(1, &LOG.replace("'10'", "NULL")).is_err());
     }

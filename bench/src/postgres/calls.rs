@@ -9,8 +9,8 @@ use crate::median::median;
 use crate::templates::Templates;
 use crate::wrk::{Load, Round};
 
-const ROUNDS: usize = 3;
-const SECONDS: u32 = 3;
+const ROUNDS: usize = 7;
+const SECONDS: u32 = 4;
 const CLIENTS: u32 = 64;
 
 /// What the rounds showed, in their order.

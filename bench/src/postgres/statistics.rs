@@ -16,18 +16,23 @@ use crate::process::output;
 use crate::templates::Templates;
 use crate::wrk::{Load, Round};
 
-const ROUNDS: usize = 3;
-const SECONDS: u32 = 3;
+const ROUNDS: usize = 7;
+const SECONDS: u32 = 4;
 const USERS: u64 = 10_000;
-/// To the database, on either side.
-const CONNECTIONS: u32 = 8;
+/// To the database, on either side: what a server takes unless it is told otherwise, and as many as the
+/// machine that this is mostly run on has cores.
+const CONNECTIONS: [u32; 2] = [8, 2];
 /// Reads from whose statements it is told what a read asks.
 const READS: usize = 5;
 
-/// What the rounds showed, each side's in their order.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Statistics {
+/// What the rounds showed, for each number of connections.
+#[derive(Debug, Serialize)]
+pub(crate) struct Statistics(Vec<Over>);
+
+/// What they showed over so many connections to the database, each side's in their order.
+#[derive(Debug, Serialize)]
+struct Over {
+    connections: u32,
     /// Transactions a second, each of all statements of a read.
     pgbench: Vec<f64>,
     served: Vec<Round>,
@@ -38,16 +43,19 @@ pub(crate) fn run(templates: &mut Templates) -> Result<Statistics> {
     let platform = Platform::copy_of(templates.users(USERS)?)?;
     let headers = platform.administrator()?;
     let script = Script::of(&asked(&platform, &headers)?)?;
-    let mut statistics = Statistics::default();
+    let new = |connections| Over { connections, pgbench: Vec::new(), served: Vec::new() };
+    let mut all = CONNECTIONS.map(new);
     for _ in 0..ROUNDS {
-        statistics.pgbench.push(script.run(&platform)?);
-        let server = platform.serve(&["--database-pool-size", &CONNECTIONS.to_string()])?;
-        let url = server.statistics(&tenant(0));
-        statistics.served.push(Load::of(&url, &headers).run(SECONDS)?);
-        server.stop()?;
+        for Over { connections, pgbench, served } in &mut all {
+            pgbench.push(script.run(&platform, *connections)?);
+            let server = platform.serve(&["--database-pool-size", &connections.to_string()])?;
+            let url = server.statistics(&tenant(0));
+            served.push(Load::of(&url, &headers).run(SECONDS)?);
+            server.stop()?;
+        }
     }
     platform.verify()?;
-    Ok(statistics)
+    Ok(Statistics(all.into()))
 }
 
 /// What a read asks the database.
@@ -90,11 +98,11 @@ impl Script {
     }
 
     /// Asks as fast as it is answered; tells the transactions a second.
-    fn run(&self, platform: &Platform) -> Result<f64> {
+    fn run(&self, platform: &Platform, connections: u32) -> Result<f64> {
         let mut pgbench = platform.database.pgbench();
         // It prepares each statement once. There are no tables of its own to look after.
         pgbench.args(["--protocol=prepared", "--no-vacuum", "--jobs=2"]);
-        pgbench.arg(format!("--client={CONNECTIONS}")).arg(format!("--time={SECONDS}"));
+        pgbench.arg(format!("--client={connections}")).arg(format!("--time={SECONDS}"));
         for variable in &self.variables {
             pgbench.args(["--define", variable]);
         }
@@ -109,15 +117,21 @@ impl Script {
 impl Statistics {
     /// The medians, as a table in Markdown.
     pub(crate) fn table(&self) -> String {
-        let pgbench = median(&self.pgbench, |rate| *rate);
-        let served = median(&self.served, |round| round.requests_per_second);
-        let p50 = median(&self.served, |round| round.p50_ms);
-        let p99 = median(&self.served, |round| round.p99_ms);
-        format!(
-            "| | reads/s | of pgbench's | p50 | p99 |\n|---|---|---|---|---|\n\
-             | pgbench, the statements alone | {pgbench:.0} | 1.00 | | |\n\
-             | statistics over HTTP | {served:.0} | {:.2} | {p50:.2} ms | {p99:.2} ms |\n",
-            served / pgbench
-        )
+        let mut table = String::from(
+            "| connections to the database | pgbench, reads/s | statistics over HTTP, reads/s \
+             | of pgbench's | p50 | p99 |\n|---|---|---|---|---|---|\n",
+        );
+        for Over { connections, pgbench, served } in &self.0 {
+            let pgbench = median(pgbench, |rate| *rate);
+            let rate = median(served, |round| round.requests_per_second);
+            let (p50, p99) = (median(served, |it| it.p50_ms), median(served, |it| it.p99_ms));
+            let ratio = rate / pgbench;
+            // Writing to a `String` cannot fail.
+            let _ = writeln!(
+                table,
+                "| {connections} | {pgbench:.0} | {rate:.0} | {ratio:.2} | {p50:.2} ms | {p99:.2} ms |"
+            );
+        }
+        table
     }
 }

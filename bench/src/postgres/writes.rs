@@ -13,8 +13,8 @@ use crate::median::median;
 use crate::templates::make;
 use crate::wrk::{Load, Round};
 
-const ROUNDS: usize = 3;
-const SECONDS: u32 = 3;
+const ROUNDS: usize = 7;
+const SECONDS: u32 = 4;
 const CLIENTS: u32 = 64;
 const TENANTS: u64 = 1_000;
 

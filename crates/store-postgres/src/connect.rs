@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError,
+    RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
 use tokio::time::{Instant, timeout};
+use tokio_postgres::Row;
 
 use crate::error::{Fault, OpenError, Result};
 use crate::options::{Limits, Options};
-use crate::session::Session;
+use crate::session::{Command, Session};
+use crate::together::Together;
 use crate::turns::Turns;
 
 /// What is on disk before it is answered, unless the server waits for even more.
@@ -24,7 +27,8 @@ const HANDED: &str = "SET synchronous_commit = off";
 /// not wait for each other.
 #[derive(Debug)]
 pub(crate) struct Database {
-    readers: Pool,
+    readers: Readers,
+    together: Together,
     writers: Pool,
     counting: Pool,
     turns: Turns,
@@ -39,8 +43,10 @@ impl Database {
             pool(options, size, durability).map_err(|error| OpenError::Unusable(error.to_string()))
         };
         let limits = options.limits;
+        let readers = Readers { pool: pool(limits.pool_size, FLUSHED)?, silence: silence(&limits) };
         Ok(Self {
-            readers: pool(limits.pool_size, FLUSHED)?,
+            together: Together::of(readers.clone()),
+            readers,
             writers: pool(limits.pool_size, FLUSHED)?,
             counting: pool(1, HANDED)?,
             turns: Turns::default(),
@@ -61,7 +67,13 @@ impl Database {
 
     /// For single statements that read.
     pub(crate) async fn reader(&self) -> Result<Session> {
-        Ok(Session::of(get(&self.readers).await?, self.silence()))
+        self.readers.get().await
+    }
+
+    /// Reads by few small statements, in one round trip that others may share.
+    pub(crate) async fn ask<const N: usize>(&self, queries: [Command; N]) -> Result<[Vec<Row>; N]> {
+        let answer = self.together.ask(queries.into()).await?;
+        answer.try_into().map_err(|_| Error::internal("a statement has no answer").into())
     }
 
     /// Reads one snapshot of the database, in several statements.
@@ -74,7 +86,7 @@ impl Database {
     /// Changes something, in one transaction. Each statement of it sees what was committed before the
     /// statement began, so what is read after a lock is what whoever had the lock before has left.
     pub(crate) async fn transaction(&self) -> Result<Session> {
-        let mut session = Session::of(get(&self.writers).await?, self.silence());
+        let mut session = Session::of(get(&self.writers).await?, silence(&self.limits));
         session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
         Ok(session)
     }
@@ -106,11 +118,35 @@ impl Database {
         // Everybody waits for it, so that a silent one is given up while there is time for another.
         Ok(Session::of(get(&self.counting).await?, self.limits.queue_timeout / 2))
     }
+}
 
-    /// After how long a server that does not answer is given up: it would have ended the statement.
-    fn silence(&self) -> Duration {
-        self.limits.statement_timeout + self.limits.connect_timeout
+/// Connections for single statements that read.
+#[derive(Debug, Clone)]
+pub(crate) struct Readers {
+    pool: Pool,
+    silence: Duration,
+}
+
+impl Readers {
+    /// One of them, once there is one.
+    pub(crate) async fn get(&self) -> Result<Session> {
+        Ok(Session::of(get(&self.pool).await?, self.silence))
     }
+
+    /// One that nobody uses, or may be made, if there is one.
+    pub(crate) async fn free(&self) -> Result<Option<Session>> {
+        let at_once = Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() };
+        match self.pool.timeout_get(&at_once).await {
+            Ok(connection) => Ok(Some(Session::of(connection, self.silence))),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Ok(None),
+            Err(error) => Err(fault(error)),
+        }
+    }
+}
+
+/// After how long a server that does not answer is given up: it would have ended the statement.
+fn silence(limits: &Limits) -> Duration {
+    limits.statement_timeout + limits.connect_timeout
 }
 
 fn pool(
@@ -152,16 +188,19 @@ fn timeouts(limits: &Limits) -> String {
     )
 }
 
+/// A connection, once there is one.
 async fn get(pool: &Pool) -> Result<Object> {
-    use deadpool_postgres::{PoolError, TimeoutType};
+    pool.get().await.map_err(fault)
+}
 
-    pool.get().await.map_err(|error| match error {
+fn fault(error: PoolError) -> Fault {
+    match error {
         PoolError::Timeout(TimeoutType::Wait) => queued("too many requests wait for the database"),
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             Fault::while_connecting(error)
         }
         other => Fault::Lost(format!("postgres: {other}")),
-    })
+    }
 }
 
 fn queued(why: &str) -> Fault {

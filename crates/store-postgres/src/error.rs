@@ -5,7 +5,7 @@ use tenantry_domain::error::Error;
 use tokio_postgres::error::SqlState;
 
 /// A failure inside the store, before it is the domain's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// What the caller is told.
     Error(Error),

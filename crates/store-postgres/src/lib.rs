@@ -95,6 +95,7 @@ mod standing;
 mod statistician;
 mod tenants;
 mod tls;
+mod together;
 mod turns;
 mod usage;
 mod users;
@@ -149,7 +150,8 @@ impl PostgresStore {
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<(Self, Vec<String>), OpenError> {
         let store = Self::at(options, clock, entropy)?;
-        let applied = migrate::migrate(&store.database, &store.context).await?;
+        // A pointer to it, since the compiler gives up on futures that are too deep within others.
+        let applied = Box::pin(migrate::migrate(&store.database, &store.context)).await?;
         Ok((store, applied))
     }
 
@@ -313,7 +315,7 @@ impl PostgresStore {
         queries: [Command; N],
         read: impl FnOnce([Vec<tokio_postgres::Row>; N]) -> Result<T>,
     ) -> std::result::Result<T, Error> {
-        let ask = || async { self.database.reader().await?.each(queries.clone()).await };
+        let ask = || self.database.ask(queries.clone());
         read(self.retried(ask).await?).map_err(Fault::into_error)
     }
 }

@@ -106,14 +106,14 @@ impl Session {
     ) -> Result<u64> {
         let mut commands = std::mem::take(&mut self.waiting);
         commands.push(Command::new(sql, params));
-        let answers = self.send(commands).await?;
+        let answers = self.send_all(commands).await?;
         Ok(answers.last().map_or(0, |(changed, _)| *changed))
     }
 
     /// Sends what waits.
     pub(crate) async fn flush(&mut self) -> Result<()> {
         let commands = std::mem::take(&mut self.waiting);
-        self.send(commands).await.map(drop)
+        self.send_all(commands).await.map(drop)
     }
 
     /// All rows.
@@ -140,8 +140,15 @@ impl Session {
         let mut commands = std::mem::take(&mut self.waiting);
         let before = commands.len();
         commands.extend(queries);
-        let answers = self.send(commands).await?;
+        let answers = self.send_all(commands).await?;
         Ok(answers.into_iter().skip(before).map(|(_, rows)| rows).collect())
+    }
+
+    /// As [`Session::several`], of statements that have nothing to do with each other: each has an
+    /// answer of its own, or a fault.
+    pub(crate) async fn apart(&mut self, queries: Vec<Command>) -> Result<Vec<Result<Vec<Row>>>> {
+        let answers = self.send(queries).await?;
+        Ok(answers.into_iter().map(|answer| Ok(answer?.1)).collect())
     }
 
     /// The row, if there is one.
@@ -172,7 +179,7 @@ impl Session {
     /// Commits. If this fails after [`Session::flush`], it may have happened all the same.
     pub(crate) async fn commit(&mut self) -> Result<()> {
         self.flush().await?;
-        self.send(vec![Command::new("COMMIT", Vec::new())]).await?;
+        self.send_all(vec![Command::new("COMMIT", Vec::new())]).await?;
         self.open = false;
         Ok(())
     }
@@ -191,7 +198,12 @@ impl Session {
 
     /// Sends statements in their order without waiting in between; answers how many rows each
     /// changed, and the rows that it led to.
-    async fn send(&mut self, commands: Vec<Command>) -> Result<Vec<(u64, Vec<Row>)>> {
+    async fn send_all(&mut self, commands: Vec<Command>) -> Result<Vec<(u64, Vec<Row>)>> {
+        self.send(commands).await?.into_iter().collect()
+    }
+
+    /// The same, with each one's fault.
+    async fn send(&mut self, commands: Vec<Command>) -> Result<Vec<Result<(u64, Vec<Row>)>>> {
         // Still so if whoever waits for the answers gives up.
         self.busy = true;
         let answers = self.ask_all(&commands);
@@ -207,7 +219,7 @@ impl Session {
         answers
     }
 
-    async fn ask_all(&self, commands: &[Command]) -> Result<Vec<(u64, Vec<Row>)>> {
+    async fn ask_all(&self, commands: &[Command]) -> Result<Vec<Result<(u64, Vec<Row>)>>> {
         let connection = self.connection()?;
         // Before anything is sent: preparing one would let the others overtake it.
         let mut prepared = Vec::with_capacity(commands.len());
@@ -221,7 +233,7 @@ impl Session {
             }
             Ok(answer)
         });
-        in_order(sending).await.into_iter().collect()
+        Ok(in_order(sending).await)
     }
 }
 

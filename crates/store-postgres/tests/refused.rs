@@ -62,8 +62,8 @@ async fn a_password_that_is_not_the_one_any_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_there_may_be() {
     let database = CLUSTER.database();
+    drop(process(&database.url()).await);
     // No number is too high for a superuser.
-    drop(process(&database.tcp_url(PLAIN, "sslmode=disable")).await);
     database.run(&format!(
         "ALTER ROLE {ENCRYPTED} NOSUPERUSER;
          GRANT ALL ON ALL TABLES IN SCHEMA public TO {ENCRYPTED}"
