@@ -1,8 +1,8 @@
 //! The rows of calls that a process counts, as one flush writes them.
 //!
-//! In one database all of them are written by one statement for each table, which takes a third of the
-//! time, and with many tenants a fifth. Where tenants are spread over machines each statement is of one
-//! tenant, so that one machine alone has to do with it, and so is each transaction.
+//! In one database all of them are written by one statement for each table: for 64 tenants that takes a
+//! fifth of the time, for 1,000 a seventh. Where tenants are spread over machines each statement is of
+//! one tenant, so that one machine alone has to do with it, and so is each transaction.
 
 use std::collections::BTreeMap;
 
