@@ -43,6 +43,8 @@ struct State {
     slot: Option<Slot>,
     /// Whether tenants are spread over machines.
     spread: bool,
+    /// Whether a connection has the slot's lock that is not this one.
+    is_held_back: bool,
 }
 
 /// A slot that this process has, or had when it last had a connection.
@@ -53,6 +55,8 @@ struct Slot {
     holder: Uuid,
     /// What its rows hold.
     calls: HashMap<Place, u64>,
+    /// What they hold at least, where a batch was given up that may be there.
+    in_doubt: HashMap<Place, u64>,
 }
 
 /// What a row is about.
@@ -82,8 +86,7 @@ impl Meter {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 Err(fault) => {
-                    // It may be there: what the rows hold is read anew.
-                    *state = State::default();
+                    state.give_up();
                     return Err(fault);
                 }
             }
@@ -92,6 +95,19 @@ impl Meter {
 }
 
 impl State {
+    /// Lets a batch be that could not be written, or may have been.
+    fn give_up(&mut self) {
+        self.session = None;
+        if std::mem::take(&mut self.is_held_back) {
+            // Who knows for how long: another slot will do.
+            self.slot = None;
+        } else if let Some(slot) = &mut self.slot {
+            // The rows may hold more than what is known, if the batch is there, and less, if what was
+            // written before it was lost in a crash.
+            slot.in_doubt.extend(slot.calls.drain());
+        }
+    }
+
     async fn flush(
         &mut self,
         database: &Database,
@@ -129,17 +145,22 @@ impl State {
         let mut session = database.counting().await?;
         self.spread = migrate::are_tables_spread(&mut session).await?;
         if let Some(slot) = &self.slot {
-            // The server may not have noticed yet that the connection before is gone.
-            if !Lock::Slot(slot.number).try_take(&mut session).await? {
-                return Err(Fault::Lost("the slot of the calls is not free yet".to_owned()));
-            }
+            let is_free = Lock::Slot(slot.number).try_take(&mut session).await?;
             let sql = "SELECT holder FROM usage_slots WHERE slot = $1";
             let holder = session.optional(sql, params![slot.number]).await?;
             let holder: Option<Uuid> = holder.map(|row| row.try_get(0)).transpose()?;
-            if holder != Some(slot.holder) {
+            // The server may not have noticed yet that the connection before is gone.
+            self.is_held_back = !is_free && holder == Some(slot.holder);
+            if self.is_held_back {
+                return Err(Fault::Lost("the slot of the calls is not free yet".to_owned()));
+            }
+            if is_free && holder != Some(slot.holder) {
                 self.slot = Some(Slot::take(&mut session, context, slot.number).await?);
             }
-            return Ok(session);
+            if is_free {
+                return Ok(session);
+            }
+            self.slot = None;
         }
         for number in FIRST_METERED..FIRST_METERED + SLOTS {
             if Lock::Slot(number).try_take(&mut session).await? {
@@ -155,10 +176,14 @@ impl Slot {
     /// Takes a slot whose lock the session has.
     async fn take(session: &mut Session, context: &Context, number: i64) -> Result<Self> {
         let holder = Uuid::from_bytes(context.entropy.bytes());
+        session.begin("BEGIN");
+        // A crash that took this back would have others believe what it has left of the rows.
+        session.write("SET LOCAL synchronous_commit = on", Vec::new());
         let sql = "INSERT INTO usage_slots (slot, holder) VALUES ($1, $2)
              ON CONFLICT (slot) DO UPDATE SET holder = excluded.holder";
-        session.execute(sql, params![number, holder]).await?;
-        Ok(Self { number, holder, calls: HashMap::new() })
+        session.write(sql, params![number, holder]);
+        session.commit().await?;
+        Ok(Self { number, holder, calls: HashMap::new(), in_doubt: HashMap::new() })
     }
 
     /// Adds what the slot's rows hold to those of a batch.
@@ -166,13 +191,18 @@ impl Slot {
         if self.calls.len() > REMEMBERED {
             self.calls.clear();
         }
+        if self.in_doubt.len() > REMEMBERED {
+            self.in_doubt.clear();
+        }
         let places =
             batch.iter().flat_map(|(tenant, it)| it.calls.keys().map(|period| (*tenant, *period)));
         let unknown: Vec<_> = places.filter(|place| !self.calls.contains_key(place)).collect();
         let asked = unknown.iter().map(|(tenant, period)| period.ask(*tenant, self.number));
         let found = session.several(asked.collect()).await?;
         for (place, rows) in unknown.into_iter().zip(found) {
-            self.calls.insert(place, rows.first().map_or(Ok(0), |row| row.number(0))?);
+            let found = rows.first().map_or(Ok(0), |row| row.number(0))?;
+            let at_least = self.in_doubt.remove(&place).unwrap_or_default();
+            self.calls.insert(place, found.max(at_least));
         }
         for (tenant, counted) in batch {
             for (period, calls) in &mut counted.calls {
