@@ -1,7 +1,5 @@
 //! PostgreSQL that crashes, and has lost calls that were answered and not yet on its disk.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
