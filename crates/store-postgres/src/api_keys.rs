@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use tenantry_domain::access::{Bearer, CallerState, TenantAccess};
+use tenantry_domain::access::{Bearer, TenantAccess};
 use tenantry_domain::api_key::{
     ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
     SecretHash,
@@ -15,7 +15,6 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
-use tenantry_domain::tenant::TenantStatus;
 use tenantry_domain::text::Name;
 use tenantry_store::ApiKeys;
 use tenantry_store::list;
@@ -27,7 +26,7 @@ use crate::books::Books;
 use crate::error::{Fault, Result};
 use crate::pages::page_of;
 use crate::session::{Command, Session};
-use crate::sql::{Columns as _, Json, ScopeLine, Word, json, json_text, params};
+use crate::sql::{Columns as _, Json, ScopeLine, json, json_text, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
 use crate::{PostgresStore, reading};
@@ -180,17 +179,18 @@ pub(crate) fn ask_presented(tenant: TenantId, secret: SecretHash) -> Command {
     Command::new(sql, params![tenant, secret.0])
 }
 
+/// Where [`ask_presented`] has the state of the tenant.
+pub(crate) const TENANT_STATUS: usize = 10;
+
 /// What was found of a secret.
-pub(crate) fn read_presented(row: &Row, clock: Timestamp) -> Result<CallerState> {
-    let tenant = Some(row.try_get::<_, Word<TenantStatus>>(10)?.0);
+pub(crate) fn read_presented(row: &Row, clock: Timestamp) -> Result<Option<Bearer>> {
     if row.try_get::<_, Option<Uuid>>(0)?.is_none() {
-        return Ok(CallerState { tenant, bearer: None });
+        return Ok(None);
     }
     let key = PresentedKey { api_key: read(row)?, secret_ends_at: row.at_if_any(9)? };
     let newest = row.at_if_any(11)?.max(row.at_if_any(12)?);
     let at = newest.map_or(clock, |newest| newest.max(clock));
-    let bearer = Some(Bearer::ApiKey { key: Arc::new(key), at });
-    Ok(CallerState { tenant, bearer })
+    Ok(Some(Bearer::ApiKey { key: Arc::new(key), at }))
 }
 
 /// Ends the secrets of a key: the newest at an instant, and one that was to end already, now.

@@ -95,7 +95,8 @@ pub(crate) fn read_caller(
 ) -> Result<CallerState> {
     let Some(row) = found.first() else { return Ok(NOBODY) };
     if let Some(BearerId::ApiKey(_)) = probe.and_then(|it| it.bearer) {
-        return api_keys::read_presented(row, clock);
+        let tenant = Some(row.try_get::<_, Word<TenantStatus>>(api_keys::TENANT_STATUS)?.0);
+        return Ok(CallerState { tenant, bearer: api_keys::read_presented(row, clock)? });
     }
     let tenant = Some(row.try_get::<_, Word<TenantStatus>>(0)?.0);
     let user = match row.try_get::<_, Option<Word<UserStatus>>>(1)? {
