@@ -23,14 +23,15 @@ impl Installation for PostgresStore {
         self.retried(|| async {
             let mut session = self.database.transaction().await?;
             let before = self.context.clock.now();
+            // Something real: a server that only reads, or has a full disk, answers other questions too.
+            // In one round trip: others want to write the row, and a process can be held up.
+            session.write("SET LOCAL synchronous_commit = off", Vec::new());
+            let sql = "UPDATE installation SET pinged_at = $1 WHERE only_row = 1";
+            session.write(sql, params![before]);
+            session.then_commit();
             let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
             let theirs = session.one(sql, Vec::new()).await?.at(0)?;
             let after = self.context.clock.now();
-            // Something real: a server that only reads, or has a full disk, answers other questions too.
-            session.write("SET LOCAL synchronous_commit = off", Vec::new());
-            let sql = "UPDATE installation SET pinged_at = $1 WHERE only_row = 1";
-            session.execute(sql, params![after]).await?;
-            session.commit().await?;
             match self.database.clock_tolerance() {
                 Some(tolerance) => same_clock(before, theirs, after, tolerance),
                 None => Ok(()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::OpenError;
@@ -55,7 +56,7 @@ impl fmt::Debug for Options {
 }
 
 /// The options that a URL may have and that the library reads.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 12] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -67,7 +68,6 @@ const KNOWN: [&str; 13] = [
     "password",
     "port",
     "sslnegotiation",
-    "target_session_attrs",
     "user",
 ];
 
@@ -148,6 +148,8 @@ impl Options {
         config.keepalives_idle(SILENCE).keepalives_interval(SILENCE / 3).keepalives_retries(3);
         config.tcp_user_timeout(2 * SILENCE);
         config.ssl_mode(mode.into());
+        // Of several hosts the one that is written: another one tells what is over.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         let tls = MakeRustlsConnect::new(tls::client(mode, roots.as_deref())?);
         Ok(Self { config, tls, limits, clock_tolerance: None })
     }

@@ -31,14 +31,20 @@ const TABLES: &[(&str, &str)] = &[
 impl Purge for PostgresStore {
     async fn purge(&self, limit: u32) -> tenantry_domain::error::Result<Purged> {
         let none = Purged { rows: 0, more: false };
+        let due = Command::new("SELECT tenant_id FROM purges LIMIT $1", params![u64::from(limit)]);
+        let due: Vec<_> = self
+            .read([due], |[rows]| {
+                rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get(0)?))).collect()
+            })
+            .await?;
         // Mostly there is nothing to do.
-        let due = Command::new(FIRST_DUE, Vec::new());
-        if self.read([due], |[rows]| Ok(rows.is_empty())).await? {
+        if due.is_empty() {
             return Ok(none);
         }
         let purge = || async {
             let Some(mut session) = self.turn().await? else { return Ok(none) };
-            let purged = purge(&mut session, u64::from(limit)).await?;
+            self.wait_for_those_who_count().await?;
+            let purged = purge(&mut session, &due, u64::from(limit)).await?;
             session.commit().await?;
             Ok(purged)
         };
@@ -46,7 +52,21 @@ impl Purge for PostgresStore {
     }
 }
 
-const FIRST_DUE: &str = "SELECT tenant_id FROM purges LIMIT 1";
+/// How long everybody who counts calls may have to wait for one of them.
+const BRIEFLY: &str = "SET LOCAL lock_timeout = '200ms'";
+
+impl PostgresStore {
+    /// Returns once nobody counts calls any more who may have seen a tenant alive that is deleted by
+    /// now, so that nothing comes afterwards. In one round trip, so that a process that is held up
+    /// holds up nobody who counts.
+    async fn wait_for_those_who_count(&self) -> Result<()> {
+        let mut session = self.database.transaction().await?;
+        session.write(BRIEFLY, Vec::new());
+        Lock::Counting.take_here(&mut session);
+        session.then_commit();
+        session.flush().await
+    }
+}
 
 /// Asks how many rows of whatever kind a tenant has.
 pub(crate) fn ask_remains(tenant: TenantId) -> Command {
@@ -57,23 +77,20 @@ pub(crate) fn ask_remains(tenant: TenantId) -> Command {
     Command::new(format!("SELECT {}", counts.join(" + ")), params![tenant])
 }
 
-async fn purge(session: &mut Session, limit: u64) -> Result<Purged> {
+async fn purge(session: &mut Session, due: &[TenantId], limit: u64) -> Result<Purged> {
     let mut rows = 0;
-    // Whoever counts calls and saw the tenant alive is waited for, so that nothing comes afterwards.
-    Lock::Counting.take_here(session);
-    while let Some(row) = session.optional(FIRST_DUE, Vec::new()).await? {
-        let tenant = TenantId::from_uuid(row.try_get(0)?);
+    for tenant in due {
         for (table, key) in TABLES {
             let sql = format!(
                 "DELETE FROM {table} WHERE tenant_id = $1 AND ({key}) IN
                      (SELECT {key} FROM {table} WHERE tenant_id = $1 LIMIT $2)"
             );
-            rows += session.execute(sql, params![tenant, limit - rows]).await?;
+            rows += session.execute(sql, params![*tenant, limit - rows]).await?;
             if rows >= limit {
                 return Ok(Purged { rows, more: true });
             }
         }
-        session.execute("DELETE FROM purges WHERE tenant_id = $1", params![tenant]).await?;
+        session.execute("DELETE FROM purges WHERE tenant_id = $1", params![*tenant]).await?;
     }
-    Ok(Purged { rows, more: false })
+    Ok(Purged { rows, more: due.len() as u64 == limit })
 }

@@ -49,7 +49,7 @@ pub(crate) struct ApiKeyBody<'a> {
     ip_allowlist: &'a [Network],
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it last called.
+    /// Null: when it last called is not kept yet.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     last_used_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
