@@ -274,17 +274,18 @@ pub(crate) fn counts(
     tenant: TenantId,
     clock: Timestamp,
 ) -> Result<(Counts, Timestamp)> {
-    let (head, at) = standing(connection, tenant, clock)?;
+    let standing = standing(connection, tenant, clock)?;
+    let (head, at) = standing.ok_or(Error::NotFound(Missing::Tenant))?;
     Ok((corrected(connection, tenant, head.counts, at)?, at))
 }
 
-/// The effective now of a tenant.
+/// The effective now of a tenant; `None` if there is no such tenant (any more).
 pub(crate) fn now(
     connection: &Connection,
     tenant: TenantId,
     clock: Timestamp,
-) -> Result<Timestamp> {
-    standing(connection, tenant, clock).map(|(_, at)| at)
+) -> Result<Option<Timestamp>> {
+    Ok(standing(connection, tenant, clock)?.map(|(_, at)| at))
 }
 
 /// A tenant's newest entry, and its effective now.
@@ -292,10 +293,10 @@ fn standing(
     connection: &Connection,
     tenant: TenantId,
     clock: Timestamp,
-) -> Result<(Head, Timestamp)> {
-    let head = head(connection, tenant)?.ok_or(Error::NotFound(Missing::Tenant))?;
+) -> Result<Option<(Head, Timestamp)>> {
+    let Some(head) = head(connection, tenant)? else { return Ok(None) };
     let at = effective_now(clock, &head, usage::heartbeat(connection, tenant)?);
-    Ok((head, at))
+    Ok(Some((head, at)))
 }
 
 /// Counts of the newest entry, corrected by what has expired since and has no entry yet.

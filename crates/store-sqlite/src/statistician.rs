@@ -224,13 +224,12 @@ fn bearer(
         BearerId::User(id) => {
             caller_user(connection, tenant, id)?.map(|user| Bearer::User(Arc::new(user)))
         }
-        BearerId::ApiKey(secret) => match api_keys::presented(connection, tenant, secret)? {
-            Some(key) => {
-                let at = books::now(connection, tenant, clock)?;
-                Some(Bearer::ApiKey { key: Arc::new(key), at })
-            }
-            None => None,
-        },
+        BearerId::ApiKey(secret) => {
+            let key = api_keys::presented(connection, tenant, secret)?;
+            // The tenant may be gone since it was looked for, and its keys are nobody's then.
+            let at = books::now(connection, tenant, clock)?;
+            key.zip(at).map(|(key, at)| Bearer::ApiKey { key: Arc::new(key), at })
+        }
     })
 }
 

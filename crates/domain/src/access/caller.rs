@@ -154,8 +154,8 @@ impl Caller {
         ip: Option<IpAddr>,
         call: Option<Arc<Call>>,
     ) -> Result<Self> {
-        let refused = |why| Error::Unauthenticated(why);
-        let tenant_status = state.tenant.ok_or_else(|| refused(AuthFailure::Revoked))?;
+        let revoked = Error::Unauthenticated(AuthFailure::Revoked);
+        let Some(tenant_status) = state.tenant else { return Err(revoked) };
         let (power, kind, id, name, email) = match (&principal.kind, &state.bearer) {
             (PrincipalKind::User { id, role }, Some(Bearer::User(user)))
                 if user.status == UserStatus::Active =>
@@ -171,12 +171,12 @@ impl Caller {
                 (Power::Role(*role), ActorKind::Operator, token.to_string(), None, None)
             }
             (PrincipalKind::ApiKey(_), Some(Bearer::ApiKey { key, at })) => {
-                key.check_use(*at, ip).map_err(refused)?;
+                key.check_use(*at, ip).map_err(Error::Unauthenticated)?;
                 let power = Power::Scopes(key.api_key.scopes.clone());
                 let name = Some(key.api_key.name.to_string());
                 (power, ActorKind::ApiKey, key.api_key.id.to_string(), name, None)
             }
-            _ => return Err(refused(AuthFailure::Revoked)),
+            _ => return Err(revoked),
         };
         let info = ActorInfo { name, email, ip_address: ip };
         Ok(Self {
