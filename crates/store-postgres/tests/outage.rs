@@ -9,10 +9,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_domain::access::CallerProbe;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::user::User;
-use tenantry_store::conformance::builders::{calls, own, probe};
+use tenantry_store::conformance::builders::{calls, own};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tenantry_testkit_postgres::{Cluster, Database, Held};
@@ -59,7 +60,7 @@ async fn it_goes_on_when_the_database_is_back() {
         process.store.count_calls(vec![counted]).await.unwrap();
         cluster.stop();
         passes(&process.store.ping().await);
-        passes(&process.store.statistics(&probe(tenant), tenant).await);
+        passes(&process.store.statistics(&CallerProbe::of_tenant(tenant), tenant).await);
         passes(&create(&process, tenant, "meanwhile@example.com").await);
         passes(&process.store.count_calls(vec![counted]).await);
         cluster.start_again();
@@ -166,7 +167,7 @@ async fn a_connection_without_an_answer_is_nobody_else_s() {
     let tenant = process.tenant("Acme").await;
     process.statistics(tenant).await;
     let stopped = Stopped::all_of(&database);
-    let probe = probe(tenant);
+    let probe = CallerProbe::of_tenant(tenant);
     let read = process.store.statistics(&probe, tenant);
     assert!(tokio::time::timeout(SOON, read).await.is_err());
     let next = tokio::time::timeout(EVER, process.statistics(tenant)).await.unwrap();

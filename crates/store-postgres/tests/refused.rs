@@ -6,8 +6,9 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use tenantry_domain::access::CallerProbe;
 use tenantry_domain::error::{Error, Result};
-use tenantry_store::conformance::builders::{calls, own, probe};
+use tenantry_store::conformance::builders::{calls, own};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tenantry_testkit_postgres::{Cluster, Database, ENCRYPTED, PASSWORD, PLAIN};
@@ -46,7 +47,7 @@ async fn a_password_that_is_not_the_one_any_more() {
     process.user(tenant, "ann@example.com").await;
     end_connections_of(&database, PLAIN);
     passes(&process.store.ping().await);
-    passes(&process.store.statistics(&probe(tenant), tenant).await);
+    passes(&process.store.statistics(&CallerProbe::of_tenant(tenant), tenant).await);
     let ben = process.new_user("ben@example.com");
     passes(&process.store.create_user(&own(tenant, None), ben).await);
     passes(&process.store.count_calls(counted.clone()).await);
@@ -73,7 +74,7 @@ async fn more_connections_than_there_may_be() {
     database.run(&format!("ALTER ROLE {ENCRYPTED} CONNECTION LIMIT 1"));
     let tenant = process.tenant("Acme").await;
     let counted = vec![calls(tenant, 1, process.now())];
-    passes(&process.store.statistics(&probe(tenant), tenant).await);
+    passes(&process.store.statistics(&CallerProbe::of_tenant(tenant), tenant).await);
     passes(&process.store.count_calls(counted.clone()).await);
     process.user(tenant, "ann@example.com").await;
     database.run(&format!("ALTER ROLE {ENCRYPTED} CONNECTION LIMIT -1"));

@@ -4,7 +4,8 @@ mod databases;
 
 use std::sync::Arc;
 
-use tenantry_store::conformance::builders::{probe, system};
+use tenantry_domain::access::CallerProbe;
+use tenantry_store::conformance::builders::system;
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tokio::task::JoinSet;
@@ -30,7 +31,8 @@ async fn each_read_has_its_own_answer() {
         for (number, tenant) in (0..).zip(&tenants) {
             let (store, tenant) = (Arc::clone(&process.store), *tenant);
             let read = reads.spawn(async move {
-                let (caller, statistics) = store.statistics(&probe(tenant), tenant).await.unwrap();
+                let (caller, statistics) =
+                    store.statistics(&CallerProbe::of_tenant(tenant), tenant).await.unwrap();
                 let statistics = statistics.open(&system(tenant)).unwrap().unwrap();
                 assert_eq!((statistics.tenant, statistics.counts.users()), (tenant, number));
                 assert!(caller.tenant.is_some());

@@ -84,11 +84,6 @@ fn caller(tenant: TenantId, role: Role, call: Option<&Arc<Call>>) -> Caller {
     Caller::admit(&principal, &state, None, call.cloned()).unwrap()
 }
 
-/// What to ask about a caller without a user row.
-pub const fn probe(tenant: TenantId) -> CallerProbe {
-    CallerProbe::of_tenant(tenant)
-}
-
 /// A name.
 pub fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -263,7 +258,7 @@ impl Fixture {
 
     /// A tenant's statistics, if there is such a tenant.
     pub async fn find_statistics(&self, tenant: TenantId) -> Option<Statistics> {
-        let probe = probe(TenantId::PLATFORM);
+        let probe = CallerProbe::of_tenant(TenantId::PLATFORM);
         let (_, statistics) = self.store.statistics(&probe, tenant).await.unwrap();
         statistics.open(&system(tenant)).unwrap()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tenantry_domain::access::CallerProbe;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::stats::Statistics;
@@ -10,7 +11,7 @@ use tenantry_domain::tenant::Governance;
 use tenantry_domain::user::{UserFilter, UserStatus};
 use tokio::task::JoinSet;
 
-use super::builders::{all, calls, own, probe, system};
+use super::builders::{all, calls, own, system};
 use super::harness::Fixture;
 use crate::Store;
 
@@ -18,7 +19,7 @@ const WRITERS: u64 = 50;
 const USERS_EACH: u64 = 4;
 
 async fn read(store: &dyn Store, tenant: TenantId) -> Statistics {
-    let (_, statistics) = store.statistics(&probe(tenant), tenant).await.unwrap();
+    let (_, statistics) = store.statistics(&CallerProbe::of_tenant(tenant), tenant).await.unwrap();
     statistics.open(&system(tenant)).unwrap().unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! Tenants: making, changing, suspending and deleting them.
 
-use tenantry_domain::access::CallerState;
+use tenantry_domain::access::{CallerProbe, CallerState};
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::TenantId;
@@ -9,7 +9,7 @@ use tenantry_domain::patch::Patch;
 use tenantry_domain::tenant::{Governance, Subscription, TenantFilter, TenantPatch, TenantStatus};
 use tenantry_domain::usage::Bytes;
 
-use super::builders::{all, calls, name, own, platform, probe, system};
+use super::builders::{all, calls, name, own, platform, system};
 use super::harness::Fixture;
 
 /// The platform's own tenant is there from the first migration, with nothing in it.
@@ -134,7 +134,7 @@ pub async fn suspending_changes_no_count(f: &Fixture) {
         let entries = f.entries(tenant).await;
         assert_eq!(f.newest_entry(tenant).await.action, action);
         assert_eq!(f.counts(tenant).await, counts);
-        let state = f.store.caller_state(&probe(tenant)).await.unwrap();
+        let state = f.store.caller_state(&CallerProbe::of_tenant(tenant)).await.unwrap();
         assert_eq!(state, CallerState { tenant: Some(status), bearer: None });
 
         f.clock.advance(10);
@@ -159,7 +159,7 @@ pub async fn a_deleted_tenant_is_gone(f: &Fixture) {
     assert_eq!((deleted.id, deleted.name), (before.id, before.name));
 
     assert_eq!(f.find_statistics(tenant).await, None);
-    let state = f.store.caller_state(&probe(tenant)).await.unwrap();
+    let state = f.store.caller_state(&CallerProbe::of_tenant(tenant)).await.unwrap();
     assert_eq!(state.tenant, None);
     assert_fault!(f.store.tenant(&access).await, Error::NotFound(Missing::Tenant));
     assert_fault!(f.store.user(&access, user.id).await, Error::NotFound(Missing::Tenant));
