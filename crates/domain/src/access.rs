@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api_key::{KeyUse, LastUse, SecretHash};
 use crate::error::Result;
 use crate::etag::IfMatch;
-use crate::id::TenantId;
+use crate::id::{ApiKeyId, TenantId};
 use crate::idempotency::Idempotency;
 use crate::ledger::{ActorInfo, ActorKind};
 use crate::scope::{Scope, Scopes};
@@ -202,10 +203,14 @@ impl TenantAccess {
         self.tenant == tenant || self.tenant == TenantId::PLATFORM
     }
 
-    /// Has the call count for the tenant on whose behalf it was made.
-    pub fn count_call_for(&self, tenant: TenantId) {
-        if let Some(call) = &self.call {
-            call.count_for(tenant);
+    /// Has the call count for the tenant of an API key that is asked about, and as a use of the key if
+    /// it is good: the call for which it is shown is made somewhere else, and nobody knows from where.
+    pub fn count_call_for(&self, tenant: TenantId, used: Option<(ApiKeyId, SecretHash)>) {
+        let Some(call) = &self.call else { return };
+        call.count_for(tenant);
+        if let Some((key, secret)) = used {
+            let last = LastUse { at: call.received, from: None };
+            call.note_use(KeyUse { tenant, key, secret, last });
         }
     }
 

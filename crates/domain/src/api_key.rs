@@ -1,6 +1,7 @@
 //! An API key: what is known of it. Its secret is shown once and kept as a hash.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use serde::Serialize;
 
@@ -8,7 +9,7 @@ use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{ApiKeyFacts, Counts, is_expired};
 use crate::error::AuthFailure;
-use crate::id::ApiKeyId;
+use crate::id::{ApiKeyId, TenantId};
 use crate::network::Network;
 use crate::scope::Scopes;
 use crate::sort::sort_fields;
@@ -27,7 +28,7 @@ words! {
 }
 
 /// The SHA-256 of a secret. A secret of 256 random bits needs no salt and no slow hash.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretHash(pub [u8; 32]);
 
 impl std::fmt::Debug for SecretHash {
@@ -52,9 +53,13 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// Where it may be used from; anywhere if empty.
     pub ip_allowlist: Vec<Network>,
+    /// How many calls a minute it is good for; as many as can be if `None`.
+    pub rate_limit: Option<NonZeroU32>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last used.
+    /// When it was last used. No part of the state that a change is compared with: using a key is
+    /// not changing it.
+    #[serde(skip)]
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
@@ -89,6 +94,7 @@ pub struct NewApiKey {
     pub scopes: Scopes,
     pub expires_at: Option<Timestamp>,
     pub ip_allowlist: Vec<Network>,
+    pub rate_limit: Option<NonZeroU32>,
 }
 
 impl NewApiKey {
@@ -101,12 +107,16 @@ impl NewApiKey {
             scopes: self.scopes,
             expires_at: self.expires_at,
             ip_allowlist: self.ip_allowlist,
+            rate_limit: self.rate_limit,
             created_at: at,
             last_used_at: None,
             revoked_at: None,
         }
     }
 }
+
+/// The most calls a minute that a key can be limited to.
+pub const RATE_LIMIT_MAX: u32 = 1_000_000;
 
 /// How long, in seconds, the secret before the new one may be good at the most: 30 days.
 pub const GRACE_MAX_SECONDS: u32 = 30 * 24 * 3_600;
@@ -133,11 +143,90 @@ pub struct RotatedApiKey {
     pub grace_ends_at: Timestamp,
 }
 
+/// One of the texts that a key has or had, as those see it who administer the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySecret {
+    /// The first characters of the text.
+    pub prefix: String,
+    /// When the key got it.
+    pub created_at: Timestamp,
+    /// From this instant on it is no good; `None` for the key's newest.
+    pub ends_at: Option<Timestamp>,
+    /// When and from where it was last used, if it ever was.
+    pub last_use: Option<LastUse>,
+}
+
+impl KeySecret {
+    /// How many of a key's texts are shown at the most: the newest.
+    pub const SHOWN: u32 = 10;
+}
+
+/// When and from where something was last used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastUse {
+    /// When the request was received.
+    pub at: Timestamp,
+    /// Where it came from, if that is known.
+    pub from: Option<IpAddr>,
+}
+
+/// How long, in milliseconds, nobody must have used an older text that was used after the newest was
+/// made, to take it that nobody will: 24 hours. What calls less often is not known by it.
+pub const QUIET_MS: i64 = 24 * 3_600_000;
+
+/// An API key with its texts, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyDetails {
+    /// The key.
+    pub api_key: ApiKey,
+    /// Its texts.
+    pub secrets: Vec<KeySecret>,
+}
+
+impl ApiKeyDetails {
+    /// Whether one of its texts can be let go without anybody noticing, at an instant: it is over,
+    /// or nobody has used it since there is a newer one, or the newer one is used and this one was not
+    /// for [`QUIET_MS`]. The newest never can.
+    pub fn is_safe_to_drop(&self, secret: &KeySecret, at: Timestamp) -> bool {
+        let Some(ends_at) = secret.ends_at else { return false };
+        let Some(newest) = self.secrets.iter().find(|it| it.ends_at.is_none()) else { return true };
+        let Some(last) = secret.last_use else { return true };
+        let is_quiet = last.at.plus_millis(QUIET_MS) <= at;
+        let is_followed = newest.last_use.is_some_and(|newest| newest.at > last.at);
+        ends_at <= at || last.at < newest.created_at || (is_quiet && is_followed)
+    }
+}
+
+/// A use of one of a key's texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key's tenant.
+    pub tenant: TenantId,
+    /// The key.
+    pub key: ApiKeyId,
+    /// The text.
+    pub secret: SecretHash,
+    /// When and from where.
+    pub last: LastUse,
+}
+
 /// What a secret that somebody presents belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresentedKey {
-    /// The key.
-    pub api_key: ApiKey,
+    /// The key's id.
+    pub id: ApiKeyId,
+    /// What it is for.
+    pub name: Name,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// From this instant on it is expired.
+    pub expires_at: Option<Timestamp>,
+    /// Where it may be used from; anywhere if empty.
+    pub ip_allowlist: Vec<Network>,
+    /// How many calls a minute it is good for; as many as can be if `None`.
+    pub rate_limit: Option<NonZeroU32>,
+    /// Whether it was revoked.
+    pub is_revoked: bool,
     /// From this instant on the secret is no good; `None` for the key's newest.
     pub secret_ends_at: Option<Timestamp>,
 }
@@ -163,12 +252,12 @@ words! {
 impl PresentedKey {
     /// Why it is not good at an instant, if it is not.
     pub fn refusal(&self, at: Timestamp) -> Option<KeyRefusal> {
-        match self.api_key.status(at) {
-            ApiKeyStatus::Revoked => Some(KeyRefusal::Revoked),
-            ApiKeyStatus::Expired => Some(KeyRefusal::Expired),
-            ApiKeyStatus::Active => {
-                is_expired(self.secret_ends_at, at).then_some(KeyRefusal::RotatedOut)
-            }
+        if self.is_revoked {
+            Some(KeyRefusal::Revoked)
+        } else if is_expired(self.expires_at, at) {
+            Some(KeyRefusal::Expired)
+        } else {
+            is_expired(self.secret_ends_at, at).then_some(KeyRefusal::RotatedOut)
         }
     }
 
@@ -179,7 +268,7 @@ impl PresentedKey {
             Some(KeyRefusal::Expired) => return Err(AuthFailure::Expired),
             Some(_) => return Err(AuthFailure::Revoked),
         }
-        let allowed = &self.api_key.ip_allowlist;
+        let allowed = &self.ip_allowlist;
         let is_from = |network: &Network| from.is_some_and(|address| network.contains(address));
         if allowed.is_empty() || allowed.iter().any(is_from) {
             Ok(())

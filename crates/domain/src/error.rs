@@ -174,6 +174,12 @@ pub enum Error {
     /// The request took effect before, under the same idempotency key: what was answered then.
     #[error("the request took effect before")]
     Repeated(Sealed),
+    /// The caller has called as often as it may.
+    #[error("too many requests")]
+    TooManyRequests {
+        /// After how many seconds it may again.
+        seconds: u64,
+    },
     /// The store cannot answer now and may be able to soon; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::api_key::{KeyUse, SecretHash};
 use crate::clock::{Hour, Timestamp};
-use crate::id::TenantId;
+use crate::id::{ApiKeyId, TenantId};
 
 /// One authenticated request, to be counted once: by the change it makes, in that change's own
 /// transaction, or else by the meter before it is answered.
@@ -20,14 +21,22 @@ pub struct Call {
     activity: bool,
     caller: TenantId,
     on_behalf: OnceLock<TenantId>,
+    /// The API keys that it was made with: the caller's own, and one that it asks about.
+    uses: [OnceLock<KeyUse>; 2],
     counted: AtomicBool,
 }
 
 impl Call {
     /// A call by a principal of `caller` that nobody has counted yet.
     pub fn new(caller: TenantId, received: Timestamp, activity: bool) -> Self {
-        let counted = AtomicBool::new(false);
-        Self { received, activity, caller, on_behalf: OnceLock::new(), counted }
+        Self {
+            received,
+            activity,
+            caller,
+            on_behalf: OnceLock::new(),
+            uses: Default::default(),
+            counted: AtomicBool::new(false),
+        }
     }
 
     /// The tenant it counts for: the caller's own, unless it was made on behalf of another.
@@ -38,6 +47,14 @@ impl Call {
     /// Has it count for the tenant on whose behalf it was made. The first one named stays.
     pub fn count_for(&self, tenant: TenantId) {
         self.on_behalf.get_or_init(|| tenant);
+    }
+
+    /// Notes that an API key is used by it: the caller's, or one that is asked about.
+    pub fn note_use(&self, key: KeyUse) {
+        let [own, asked] = &self.uses;
+        if own.set(key).is_err() {
+            asked.get_or_init(|| key);
+        }
     }
 
     /// Whether it makes the tenant it counts for look alive: what somebody else does on a tenant's
@@ -82,14 +99,37 @@ impl CallCount {
     }
 }
 
-/// Calls that are counted together: one number for each tenant and hour, however many they are.
-#[derive(Debug, Default)]
-pub struct Tally(BTreeMap<(TenantId, Hour), CallCount>);
+/// Calls that are counted together: one number for each tenant and hour, however many they are, and
+/// the newest use of each text of an API key that they were made with.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    counts: BTreeMap<(TenantId, Hour), CallCount>,
+    uses: BTreeMap<(TenantId, ApiKeyId, SecretHash), KeyUse>,
+}
 
 impl Tally {
+    /// One call.
+    pub fn of(call: &Call) -> Self {
+        let mut tally = Self::default();
+        tally.add(call);
+        tally
+    }
+
+    /// Adds a call.
+    pub fn add(&mut self, call: &Call) {
+        self.count(CallCount::of(call));
+        call.uses.iter().filter_map(OnceLock::get).for_each(|key| self.note_use(*key));
+    }
+
+    /// Adds what another holds.
+    pub fn merge(&mut self, other: Self) {
+        other.counts.into_values().for_each(|count| self.count(count));
+        other.uses.into_values().for_each(|key| self.note_use(key));
+    }
+
     /// Adds calls to those of their tenant and hour.
-    pub fn add(&mut self, more: CallCount) {
-        match self.0.entry((more.tenant, Hour::of(more.last_call))) {
+    fn count(&mut self, more: CallCount) {
+        match self.counts.entry((more.tenant, Hour::of(more.last_call))) {
             Entry::Vacant(slot) => {
                 slot.insert(more);
             }
@@ -102,10 +142,36 @@ impl Tally {
         }
     }
 
-    /// What there is, in the order of tenants: of two processes that write such numbers, none waits
+    fn note_use(&mut self, key: KeyUse) {
+        let newest = self.uses.entry((key.tenant, key.key, key.secret)).or_insert(key);
+        if key.last.at > newest.last.at {
+            *newest = key;
+        }
+    }
+
+    /// The numbers, in the order of tenants: of two processes that write such numbers, none waits
     /// for the other while the other waits for it.
-    pub fn into_counts(self) -> Vec<CallCount> {
-        self.0.into_values().collect()
+    pub fn counts(&self) -> impl Iterator<Item = &CallCount> {
+        self.counts.values()
+    }
+
+    /// The uses of keys, in the order of tenants.
+    pub fn uses(&self) -> impl Iterator<Item = &KeyUse> {
+        self.uses.values()
+    }
+
+    /// Leaves only what is about some of the tenants.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(TenantId) -> bool) {
+        self.counts.retain(|(tenant, _), _| is_wanted(*tenant));
+        self.uses.retain(|(tenant, ..), _| is_wanted(*tenant));
+    }
+}
+
+impl FromIterator<CallCount> for Tally {
+    fn from_iter<I: IntoIterator<Item = CallCount>>(counts: I) -> Self {
+        let mut tally = Self::default();
+        counts.into_iter().for_each(|count| tally.count(count));
+        tally
     }
 }
 

@@ -1,10 +1,12 @@
 //! API keys.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tenantry_domain::access::{BearerId, CallerProbe, TenantAccess};
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyFilter, KeyRefusal, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
+    ApiKey, ApiKeyDetails, ApiKeyFilter, KeyRefusal, NewApiKey, PresentedKey, RotatedApiKey,
+    Rotation,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::Result;
@@ -26,6 +28,7 @@ pub struct ApiKeyDraft {
     pub scopes: Scopes,
     pub expires_at: Option<Timestamp>,
     pub ip_allowlist: Vec<Network>,
+    pub rate_limit: Option<NonZeroU32>,
 }
 
 /// A new API key and its text, which is shown now and never again.
@@ -79,6 +82,7 @@ impl Service {
             scopes: draft.scopes,
             expires_at: draft.expires_at,
             ip_allowlist: draft.ip_allowlist,
+            rate_limit: draft.rate_limit,
         };
         let issue = move |api_key: &ApiKey| {
             Ok(IssuedApiKey { api_key: api_key.clone(), text: issued.text.clone() })
@@ -87,8 +91,8 @@ impl Service {
         issue(&self.store.create_api_key(&access, new).await?)
     }
 
-    /// An API key.
-    pub async fn api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKey> {
+    /// An API key, with its texts.
+    pub async fn api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKeyDetails> {
         self.store.api_key(access, id).await
     }
 
@@ -118,8 +122,8 @@ impl Service {
         id: ApiKeyId,
         grace_seconds: u32,
     ) -> Result<ReissuedApiKey> {
-        let key = self.store.api_key(access, id).await?;
-        key.scopes.check_grant(access)?;
+        let ApiKeyDetails { api_key, .. } = self.store.api_key(access, id).await?;
+        api_key.scopes.check_grant(access)?;
         let issued = issue_api_key(access.tenant(), self.entropy());
         let rotation = Rotation { prefix: issued.prefix, secret_hash: issued.hash, grace_seconds };
         let issue = move |rotated: &RotatedApiKey| {
@@ -154,7 +158,8 @@ impl Service {
         let Some((key, refusal)) = state.presented() else {
             return Ok(KeyRefusal::Unknown.into());
         };
-        access.count_call_for(tenant);
+        let is_good = refusal.is_none();
+        access.count_call_for(tenant, is_good.then_some((key.id, secret_hash)));
         Ok(KeyValidation { key: Some((tenant, Arc::clone(key))), refusal })
     }
 }

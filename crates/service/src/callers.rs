@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tenantry_domain::access::{Caller, Principal, PrincipalKind};
+use tenantry_domain::access::{Caller, CallerState, Principal, PrincipalKind};
 use tenantry_domain::error::{AuthFailure, Error, Result};
 use tenantry_domain::usage::Call;
 use tenantry_security::api_key::parse_api_key;
@@ -34,7 +34,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if its tenant or its user is gone or may not sign in, or its key
-    /// is no good now.
+    /// is no good now; [`Error::TooManyRequests`] if the key has called as often as it may.
     pub async fn admit(
         &self,
         principal: &Principal,
@@ -42,6 +42,19 @@ impl Service {
         call: Option<Arc<Call>>,
     ) -> Result<Caller> {
         let state = self.store.caller_state(&principal.probe()).await?;
-        Caller::admit(principal, &state, ip, call)
+        self.judge(principal, &state, ip, call)
+    }
+
+    /// Confirms a principal by what the store was found to know of it, unless it calls too often.
+    pub(crate) fn judge(
+        &self,
+        principal: &Principal,
+        state: &CallerState,
+        ip: Option<IpAddr>,
+        call: Option<Arc<Call>>,
+    ) -> Result<Caller> {
+        let caller = Caller::admit(principal, state, ip, call)?;
+        self.rates.take(state)?;
+        Ok(caller)
     }
 }

@@ -18,6 +18,7 @@ use tenantry_store::Store;
 
 use crate::idempotency::InFlight;
 use crate::meter::Meter;
+use crate::rates::Rates;
 
 mod api_keys;
 mod audit;
@@ -27,6 +28,7 @@ mod idempotency;
 mod imports;
 pub mod meter;
 mod oauth_clients;
+mod rates;
 pub mod settler;
 mod setup;
 mod statistics;
@@ -51,6 +53,7 @@ pub struct Service {
     realm: Realm,
     vault: Arc<Vault>,
     passwords: Passwords,
+    rates: Rates,
     meter: Meter,
     in_flight: InFlight,
 }

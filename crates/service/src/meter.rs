@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_domain::error::{Error, Result};
-use tenantry_domain::usage::{Call, CallCount, Tally};
+use tenantry_domain::usage::{Call, Tally};
 use tenantry_store::Store;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -61,7 +61,7 @@ impl Meter {
             if batch.callers.len() >= WAITING {
                 return Err(Error::Unavailable("too many calls wait to be counted".to_owned()));
             }
-            batch.calls.add(CallCount::of(call));
+            batch.calls.add(call);
             batch.callers.push(caller);
         }
         self.shared.filled.notify_one();
@@ -122,7 +122,7 @@ async fn run(shared: Arc<Shared>, store: Arc<dyn Store>) {
             tokio::task::yield_now().await;
             continue;
         }
-        let counted = store.count_calls(calls.into_counts()).await;
+        let counted = store.count_calls(calls).await;
         for caller in callers {
             // Nobody listens if the caller has gone away; its call is counted all the same.
             let _ = caller.send(counted.clone());

@@ -15,6 +15,7 @@ use tenantry_store::Store;
 use crate::Service;
 use crate::idempotency::InFlight;
 use crate::meter::Meter;
+use crate::rates::Rates;
 
 /// Verified tokens that are remembered.
 const TOKEN_CACHE: usize = 65_536;
@@ -78,8 +79,9 @@ impl Service {
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
         let passwords = Passwords::new(Arc::clone(&entropy), PASSWORD_WORKERS, PASSWORD_QUEUE);
         let meter = Meter::start(Arc::clone(&store));
+        let rates = Rates::new(Arc::clone(&clock));
         let in_flight = InFlight::default();
-        Ok(Self { store, clock, entropy, realm, vault, passwords, meter, in_flight })
+        Ok(Self { store, clock, entropy, realm, vault, passwords, rates, meter, in_flight })
     }
 }
 

@@ -1,14 +1,16 @@
 //! The headline: a tenant's statistics.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use tenantry_domain::access::{Caller, Principal, TenantAccess};
+use tenantry_domain::access::{Principal, TenantAccess};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::{Error, Missing, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::scope::Scope;
 use tenantry_domain::stats::Statistics;
+use tenantry_domain::usage::Call;
 
 use crate::Service;
 
@@ -17,16 +19,17 @@ impl Service {
     /// reads both what the caller is worth now and the numbers.
     ///
     /// # Errors
-    /// `Unauthenticated`, `Denied` and `NotFound`, in this order.
+    /// `Unauthenticated`, `TooManyRequests`, `Denied` and `NotFound`, in this order.
     pub async fn statistics(
         &self,
         principal: &Principal,
         ip: Option<IpAddr>,
+        call: &Arc<Call>,
         acting_in: TenantId,
         target: TenantId,
     ) -> Result<Statistics> {
         let (state, statistics) = self.store.statistics(&principal.probe(), target).await?;
-        let caller = Caller::admit(principal, &state, ip, None)?;
+        let caller = self.judge(principal, &state, ip, Some(Arc::clone(call)))?;
         let access = caller.authorize(acting_in, target, Scope::StatsRead)?;
         statistics.open(&access)?.ok_or(Error::NotFound(Missing::Tenant))
     }

@@ -102,6 +102,7 @@ async fn the_settler_follows_the_clock() {
         scopes: tenantry_domain::scope::Scopes::default(),
         expires_at: Some(app.now().plus_millis(5)),
         ip_allowlist: Vec::new(),
+        rate_limit: None,
     };
     app.service.create_api_key(&TestApp::access(tenant), draft).await.unwrap();
     let store = Arc::clone(app.service.store());

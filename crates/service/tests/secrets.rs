@@ -43,6 +43,7 @@ async fn no_secret_is_in_debug_output() {
         scopes: Scopes::default(),
         expires_at: None,
         ip_allowlist: Vec::new(),
+        rate_limit: None,
     };
     let key = app.service.create_api_key(&access, key).await.unwrap();
     let client = OauthClientDraft {

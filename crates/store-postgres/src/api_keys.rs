@@ -1,13 +1,14 @@
 //! API keys.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use tenantry_domain::access::{Bearer, TenantAccess};
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
-    SecretHash,
+    ApiKey, ApiKeyDetails, ApiKeyFilter, ApiKeyStatus, KeySecret, LastUse, NewApiKey, PresentedKey,
+    RotatedApiKey, Rotation, SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
@@ -20,7 +21,6 @@ use tenantry_store::ApiKeys;
 use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use crate::books::Books;
 use crate::error::{Fault, Result};
@@ -31,11 +31,15 @@ use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
 use crate::{PostgresStore, reading};
 
-/// In the order of [`read`].
+/// In the order of [`read`]; `$tenant` stands for the tenant.
 macro_rules! columns {
-    () => {
-        "key_id, name, prefix, scopes, expires_at, ip_allowlist, created_at, last_used_at, \
-         revoked_at"
+    ($tenant:literal) => {
+        concat!(
+            "key_id, name, prefix, scopes, expires_at, ip_allowlist, rate_limit, created_at, \
+             revoked_at, (SELECT max(used_at) FROM api_key_uses u WHERE u.tenant_id = ",
+            $tenant,
+            " AND u.key_id = api_keys.key_id)"
+        )
     };
 }
 
@@ -51,8 +55,8 @@ impl ApiKeys for PostgresStore {
             let key = new.clone().into_api_key(books.at);
             books.session.write_one(
                 "INSERT INTO api_keys (tenant_id, key_id, name, name_key, prefix, scopes,
-                     expires_at, ip_allowlist, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                     expires_at, ip_allowlist, rate_limit, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 params![
                     books.tenant,
                     key.id,
@@ -62,10 +66,11 @@ impl ApiKeys for PostgresStore {
                     key.scopes.to_line(),
                     key.expires_at,
                     json_text(&key.ip_allowlist)?,
+                    key.rate_limit.map(|limit| i64::from(limit.get())),
                     key.created_at,
                 ],
             );
-            add_secret(books, key.id, secret_hash);
+            add_secret(books, &key, secret_hash);
             let change = Change::ApiKey { before: None, after: Some(key.facts()) };
             post(books, access, Action::ApiKeyCreated, key.id, &key, change)?;
             Ok(key)
@@ -76,11 +81,14 @@ impl ApiKeys for PostgresStore {
         &self,
         access: &TenantAccess,
         id: ApiKeyId,
-    ) -> tenantry_domain::error::Result<ApiKey> {
-        let asked = [ask_status(access.tenant()), ask(access.tenant(), id)];
-        self.read(asked, |[tenant, found]| {
+    ) -> tenantry_domain::error::Result<ApiKeyDetails> {
+        let tenant = access.tenant();
+        let asked = [ask_status(tenant), ask(tenant, id), ask_secrets(tenant, id)];
+        self.read(asked, |[tenant, found, secrets]| {
             require(&tenant)?;
-            found.first().map_or_else(|| Err(missing()), read)
+            let api_key = found.first().map_or_else(|| Err(missing()), read)?;
+            let secrets = secrets.iter().map(read_secret).collect::<Result<_>>()?;
+            Ok(ApiKeyDetails { api_key, secrets })
         })
         .await
     }
@@ -96,7 +104,7 @@ impl ApiKeys for PostgresStore {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
-            let list = list::api_keys(columns!(), tenant, filter, standing.at);
+            let list = list::api_keys(columns!("?"), tenant, filter, standing.at);
             let total = Some(filter.counted(&standing.counts));
             page_of(session, page, list, total, read).await
         })
@@ -146,8 +154,8 @@ impl ApiKeys for PostgresStore {
             let grace = i64::from(rotation.grace_seconds) * 1_000;
             let grace_ends_at = books.at.plus_millis(grace);
             end_secrets(books, id, grace_ends_at);
-            add_secret(books, id, rotation.secret_hash);
             key.prefix.clone_from(&rotation.prefix);
+            add_secret(books, &key, rotation.secret_hash);
             books.session.write_one(
                 "UPDATE api_keys SET prefix = $3 WHERE tenant_id = $1 AND key_id = $2",
                 params![books.tenant, id, &key.prefix],
@@ -162,33 +170,35 @@ impl ApiKeys for PostgresStore {
 
 /// Asks what a secret belongs to, and for the state and the instant of its tenant.
 pub(crate) fn ask_presented(tenant: TenantId, secret: SecretHash) -> Command {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        ", ends_at, t.status,
+    let sql = "SELECT t.status,
              (SELECT at FROM ledger_heads WHERE tenant_id = $1),
-             (SELECT max(last_call_at) FROM usage_heartbeats WHERE tenant_id = $1)
+             (SELECT max(last_call_at) FROM usage_heartbeats WHERE tenant_id = $1),
+             k.key_id, k.name, k.scopes, k.expires_at, k.ip_allowlist, k.rate_limit, k.is_revoked,
+             k.ends_at
          FROM (SELECT status FROM tenants WHERE tenant_id = $1 AND status <> 'deleted') t
              LEFT JOIN (
-                 SELECT ",
-        columns!(),
-        ", ends_at FROM api_key_secrets s JOIN api_keys USING (tenant_id, key_id)
+                 SELECT key_id, name, scopes, expires_at, ip_allowlist, rate_limit,
+                     revoked_at IS NOT NULL AS is_revoked, ends_at
+                 FROM api_key_secrets s JOIN api_keys USING (tenant_id, key_id)
                  WHERE s.tenant_id = $1 AND api_keys.tenant_id = $1 AND secret_hash = $2
-             ) k ON true"
-    );
+             ) k ON true";
     Command::new(sql, params![tenant, secret.0])
 }
 
-/// Where [`ask_presented`] has the state of the tenant.
-pub(crate) const TENANT_STATUS: usize = 10;
-
 /// What was found of a secret.
 pub(crate) fn read_presented(row: &Row, clock: Timestamp) -> Result<Option<Bearer>> {
-    if row.try_get::<_, Option<Uuid>>(0)?.is_none() {
-        return Ok(None);
-    }
-    let key = PresentedKey { api_key: read(row)?, secret_ends_at: row.at_if_any(9)? };
-    let newest = row.at_if_any(11)?.max(row.at_if_any(12)?);
+    let Some(id) = row.try_get(3)? else { return Ok(None) };
+    let key = PresentedKey {
+        id: ApiKeyId::from_uuid(id),
+        name: Name::from_stored(row.try_get(4)?),
+        scopes: row.try_get::<_, ScopeLine>(5)?.0,
+        expires_at: row.at_if_any(6)?,
+        ip_allowlist: row.try_get::<_, Json<_>>(7)?.0,
+        rate_limit: rate_limit(row, 8)?,
+        is_revoked: row.try_get(9)?,
+        secret_ends_at: row.at_if_any(10)?,
+    };
+    let newest = row.at_if_any(1)?.max(row.at_if_any(2)?);
     let at = newest.map_or(clock, |newest| newest.max(clock));
     Ok(Some(Bearer::ApiKey { key: Arc::new(key), at }))
 }
@@ -202,11 +212,39 @@ fn end_secrets(books: &mut Books, id: ApiKeyId, newest_ends_at: Timestamp) {
     );
 }
 
-fn add_secret(books: &mut Books, id: ApiKeyId, secret_hash: SecretHash) {
+fn add_secret(books: &mut Books, key: &ApiKey, secret_hash: SecretHash) {
     books.session.write_one(
-        "INSERT INTO api_key_secrets (tenant_id, secret_hash, key_id) VALUES ($1, $2, $3)",
-        params![books.tenant, secret_hash.0, id],
+        "INSERT INTO api_key_secrets (tenant_id, secret_hash, key_id, prefix, created_at)
+         VALUES ($1, $2, $3, $4, $5)",
+        params![books.tenant, secret_hash.0, key.id, &key.prefix, books.at],
     );
+}
+
+/// Asks for the texts of a key, the newest first, and when each was last used.
+fn ask_secrets(tenant: TenantId, id: ApiKeyId) -> Command {
+    let sql = "SELECT s.prefix, s.created_at, s.ends_at, u.used_at, u.used_from
+         FROM api_key_secrets s LEFT JOIN (
+                 SELECT DISTINCT ON (secret_hash) secret_hash, used_at, used_from FROM api_key_uses
+                 WHERE tenant_id = $1 AND key_id = $2 ORDER BY secret_hash, used_at DESC
+             ) u ON u.secret_hash = s.secret_hash
+         WHERE s.tenant_id = $1 AND s.key_id = $2
+         ORDER BY s.ends_at IS NOT NULL, s.created_at DESC, s.ends_at DESC LIMIT $3";
+    Command::new(sql, params![tenant, id, i64::from(KeySecret::SHOWN)])
+}
+
+fn read_secret(row: &Row) -> Result<KeySecret> {
+    let from = row.try_get::<_, Option<String>>(4)?.and_then(|address| address.parse().ok());
+    Ok(KeySecret {
+        prefix: row.try_get(0)?,
+        created_at: row.at(1)?,
+        ends_at: row.at_if_any(2)?,
+        last_use: row.at_if_any(3)?.map(|at| LastUse { at, from }),
+    })
+}
+
+fn rate_limit(row: &Row, column: usize) -> Result<Option<NonZeroU32>> {
+    let limit: Option<i64> = row.try_get(column)?;
+    Ok(limit.and_then(|limit| u32::try_from(limit).ok()).and_then(NonZeroU32::new))
 }
 
 fn missing() -> Fault {
@@ -214,7 +252,8 @@ fn missing() -> Fault {
 }
 
 fn ask(tenant: TenantId, id: ApiKeyId) -> Command {
-    let sql = concat!("SELECT ", columns!(), " FROM api_keys WHERE tenant_id = $1 AND key_id = $2");
+    let sql =
+        concat!("SELECT ", columns!("$1"), " FROM api_keys WHERE tenant_id = $1 AND key_id = $2");
     Command::new(sql, params![tenant, id])
 }
 
@@ -231,9 +270,10 @@ fn read(row: &Row) -> Result<ApiKey> {
         scopes: row.try_get::<_, ScopeLine>(3)?.0,
         expires_at: row.at_if_any(4)?,
         ip_allowlist: row.try_get::<_, Json<_>>(5)?.0,
-        created_at: row.at(6)?,
-        last_used_at: row.at_if_any(7)?,
+        rate_limit: rate_limit(row, 6)?,
+        created_at: row.at(7)?,
         revoked_at: row.at_if_any(8)?,
+        last_used_at: row.at_if_any(9)?,
     })
 }
 

@@ -6,25 +6,28 @@
 
 use std::collections::BTreeMap;
 
+use tenantry_domain::api_key::KeyUse;
 use tenantry_domain::clock::{Hour, Month, Timestamp};
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
-use tenantry_domain::usage::CallCount;
+use tenantry_domain::ledger::Hash;
+use tenantry_domain::usage::Tally;
 
 use crate::error::Result;
 use crate::locks::Lock;
 use crate::session::{Command, Session};
-use crate::sql::params;
+use crate::sql::{Value, params};
 
 /// What there is to write, in the order of tenants.
 pub(crate) type Rows = BTreeMap<TenantId, Counted>;
 
 /// What was counted of a tenant.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) calls: BTreeMap<Period, u64>,
-    last_call: Timestamp,
+    last_call: Option<Timestamp>,
     last_activity: Option<Timestamp>,
+    uses: Vec<KeyUse>,
 }
 
 /// A month or an hour, by its number.
@@ -35,21 +38,20 @@ pub(crate) enum Period {
 }
 
 /// The rows of calls.
-pub(crate) fn rows(calls: &[CallCount]) -> Rows {
+pub(crate) fn rows(calls: &Tally) -> Rows {
     let mut rows = Rows::new();
-    for it in calls {
-        let counted = rows.entry(it.tenant).or_insert_with(|| Counted {
-            calls: BTreeMap::new(),
-            last_call: it.last_call,
-            last_activity: None,
-        });
+    for it in calls.counts() {
+        let counted = rows.entry(it.tenant).or_default();
         let month = Period::Month(Month::of(it.last_call).index().into());
         let hour = Period::Hour(Hour::of(it.last_call).index());
         for period in [month, hour] {
             *counted.calls.entry(period).or_default() += it.calls;
         }
-        counted.last_call = counted.last_call.max(it.last_call);
+        counted.last_call = counted.last_call.max(Some(it.last_call));
         counted.last_activity = counted.last_activity.max(it.last_activity);
+    }
+    for it in calls.uses() {
+        rows.entry(it.tenant).or_default().uses.push(*it);
     }
     rows
 }
@@ -124,6 +126,57 @@ const HEARTBEATS: Table = table!(
          last_activity_at = greatest(usage_heartbeats.last_activity_at, excluded.last_activity_at)"
 );
 
+macro_rules! uses {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO api_key_uses (tenant_id, key_id, secret_hash, slot, used_at, used_from)
+             SELECT t.tenant_id, it.key_id, decode(it.secret_hash, 'hex'), $1, it.used_at,
+                 nullif(it.used_from, '') ",
+            $from,
+            " AND t.status <> 'deleted'
+             ORDER BY t.tenant_id, it.key_id, it.secret_hash
+             ON CONFLICT (tenant_id, key_id, secret_hash, slot) DO UPDATE SET
+                 used_at = excluded.used_at, used_from = excluded.used_from
+                 WHERE excluded.used_at > api_key_uses.used_at"
+        )
+    };
+}
+/// Notes uses of API keys, if there are any. Those of one tenant say whose they are, so that one
+/// machine alone has to do with it.
+pub(crate) fn write_uses<'a>(
+    session: &mut Session,
+    slot: i64,
+    tenant: Option<TenantId>,
+    uses: impl IntoIterator<Item = &'a KeyUse>,
+) {
+    let (mut tenants, mut keys, mut secrets) = (vec![], vec![], vec![]);
+    let (mut ats, mut froms) = (vec![], vec![]);
+    for it in uses {
+        tenants.push(it.tenant.as_uuid());
+        keys.push(it.key.as_uuid());
+        secrets.push(Hash(it.secret.0).to_string());
+        ats.push(Some(it.last.at.as_millis()));
+        froms.push(it.last.from.map_or_else(String::new, |address| address.to_string()));
+    }
+    if tenants.is_empty() {
+        return;
+    }
+    let of_whom = tenant.map_or_else(|| Value::from(tenants), Value::from);
+    let sql = match tenant {
+        Some(_) => uses!(
+            "FROM unnest($3::uuid[], $4::text[], $5::bigint[], $6::text[])
+                     AS it (key_id, secret_hash, used_at, used_from)
+                 JOIN tenants t ON t.tenant_id = $2"
+        ),
+        None => uses!(
+            "FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[])
+                     AS it (tenant_id, key_id, secret_hash, used_at, used_from)
+                 JOIN tenants t ON t.tenant_id = it.tenant_id"
+        ),
+    };
+    session.write(sql, params![slot, of_whom, keys, secrets, ats, froms]);
+}
+
 /// The numbers of one row.
 type Numbers = (i64, Option<i64>);
 
@@ -138,8 +191,9 @@ impl Counted {
                 Period::Hour(hour) => hours.push((*hour, calls)),
             }
         }
-        let heartbeat = (self.last_call.as_millis(), self.last_activity.map(Timestamp::as_millis));
-        Ok([(&MONTHS, months), (&HOURS, hours), (&HEARTBEATS, vec![heartbeat])])
+        let last_activity = self.last_activity.map(Timestamp::as_millis);
+        let heartbeat = self.last_call.map(|last_call| (last_call.as_millis(), last_activity));
+        Ok([(&MONTHS, months), (&HOURS, hours), (&HEARTBEATS, heartbeat.into_iter().collect())])
     }
 }
 
@@ -158,6 +212,7 @@ pub(crate) async fn write(
                     session.write(table.of_one, params![slot, *tenant, first, second]);
                 }
             }
+            write_uses(session, slot, Some(*tenant), &counted.uses);
             session.then_commit();
         }
     } else {
@@ -177,6 +232,7 @@ pub(crate) async fn write(
         for (table, (tenants, firsts, seconds)) in columns {
             session.write(table.of_many, params![slot, tenants, firsts, seconds]);
         }
+        write_uses(session, slot, None, rows.values().flat_map(|counted| &counted.uses));
         session.then_commit();
     }
     session.flush().await

@@ -12,7 +12,6 @@ use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::Error;
 use tenantry_domain::tenant::{NewTenant, Tenant};
-use tenantry_domain::usage::CallCount;
 use tenantry_store::posting::SETTLE_AT_ONCE;
 use tenantry_store::repeats::require_new;
 use tokio::time::Instant;
@@ -213,7 +212,7 @@ impl PostgresStore {
                 left = Some(idempotency.mark());
             }
             if let Some(call) = access.call() {
-                usage::count_change(&mut books.session, &CallCount::of(call));
+                usage::count_change(&mut books.session, call);
             }
         }
         self.close(books, left).await

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use tenantry_domain::error::Error;
 use tenantry_domain::id::TenantId;
-use tenantry_domain::usage::CallCount;
+use tenantry_domain::usage::Tally;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -69,12 +69,12 @@ impl Meter {
         &self,
         database: &Database,
         context: &Context,
-        calls: &[CallCount],
+        calls: &Tally,
     ) -> Result<()> {
-        if calls.is_empty() {
+        let mut rows = counted::rows(calls);
+        if rows.is_empty() {
             return Ok(());
         }
-        let mut rows = counted::rows(calls);
         let mut state = self.state.lock().await;
         let until = database.patience();
         // In whose slot the rows are absolute: known once the first attempt has read what they held.

@@ -26,31 +26,40 @@ struct Migration {
 /// The table by which those of tenants are together.
 const TENANTS: &str = "tenants";
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../migrations/0001_initial.sql"),
-    spread: &[
-        TENANTS,
-        "ledger_heads",
-        "ledger",
-        "expiries",
-        "users",
-        "api_keys",
-        "api_key_secrets",
-        "oauth_clients",
-        "credentials",
-        "usage_months",
-        "usage_hours",
-        "usage_heartbeats",
-        "usage_events",
-        "storage_sources",
-        "storage_totals",
-        "purges",
-        "idempotency_marks",
-    ],
-    copied: &["installation", "signing_keys", "usage_slots"],
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../migrations/0001_initial.sql"),
+        spread: &[
+            TENANTS,
+            "ledger_heads",
+            "ledger",
+            "expiries",
+            "users",
+            "api_keys",
+            "api_key_secrets",
+            "oauth_clients",
+            "credentials",
+            "usage_months",
+            "usage_hours",
+            "usage_heartbeats",
+            "usage_events",
+            "storage_sources",
+            "storage_totals",
+            "purges",
+            "idempotency_marks",
+        ],
+        copied: &["installation", "signing_keys", "usage_slots"],
+    },
+    Migration {
+        version: 2,
+        name: "api_key_uses",
+        sql: include_str!("../migrations/0002_api_key_uses.sql"),
+        spread: &["api_key_uses"],
+        copied: &[],
+    },
+];
 
 impl Migration {
     fn checksum(&self) -> String {

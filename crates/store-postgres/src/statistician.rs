@@ -94,11 +94,10 @@ pub(crate) fn read_caller(
     clock: Timestamp,
 ) -> Result<CallerState> {
     let Some(row) = found.first() else { return Ok(NOBODY) };
+    let tenant = Some(row.try_get::<_, Word<TenantStatus>>(0)?.0);
     if let Some(BearerId::ApiKey(_)) = probe.and_then(|it| it.bearer) {
-        let tenant = Some(row.try_get::<_, Word<TenantStatus>>(api_keys::TENANT_STATUS)?.0);
         return Ok(CallerState { tenant, bearer: api_keys::read_presented(row, clock)? });
     }
-    let tenant = Some(row.try_get::<_, Word<TenantStatus>>(0)?.0);
     let user = match row.try_get::<_, Option<Word<UserStatus>>>(1)? {
         None => None,
         Some(Word(status)) => Some(CallerUser {

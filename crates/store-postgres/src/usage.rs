@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::{Hour, Month, Timestamp};
 use tenantry_domain::usage::{
-    Bytes, CallCount, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport,
+    Bytes, Call, CallCount, MAX_REPORTED, Tally, UsageEvent, UsageOutcome, UsageReport,
 };
 use tenantry_store::Usage;
 
 use crate::PostgresStore;
 use crate::books::Books;
+use crate::counted;
 use crate::error::{Fault, Result};
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, params};
@@ -23,7 +24,7 @@ pub(crate) const FIRST_METERED: i64 = 2;
 
 #[async_trait]
 impl Usage for PostgresStore {
-    async fn count_calls(&self, calls: Vec<CallCount>) -> tenantry_domain::error::Result<()> {
+    async fn count_calls(&self, calls: Tally) -> tenantry_domain::error::Result<()> {
         let counted = self.meter.count(&self.database, &self.context, &calls).await;
         counted.map_err(Fault::into_error)
     }
@@ -44,7 +45,7 @@ impl Usage for PostgresStore {
                 outcomes.push(report(&mut books, event, now).await?);
             }
             if let Some(call) = access.call() {
-                count_change(&mut books.session, &CallCount::of(call));
+                count_change(&mut books.session, call);
             }
             self.close(books, None).await?;
             Ok(outcomes)
@@ -57,8 +58,10 @@ impl Usage for PostgresStore {
     }
 }
 
-/// Counts a call that is a change, in its transaction.
-pub(crate) fn count_change(session: &mut Session, calls: &CallCount) {
+/// Counts a call that is a change, in its transaction, and notes which API key it was made with.
+pub(crate) fn count_change(session: &mut Session, call: &Call) {
+    let calls = CallCount::of(call);
+    counted::write_uses(session, CHANGES, Some(calls.tenant), Tally::of(call).uses());
     add(session, calls.tenant, CHANGES, calls.last_call, calls.calls);
     session.write(
         "INSERT INTO usage_heartbeats (tenant_id, slot, last_call_at, last_activity_at)

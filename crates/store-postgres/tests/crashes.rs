@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenantry_domain::error::Error;
+use tenantry_domain::usage::Tally;
 use tenantry_store::conformance::builders::calls;
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
@@ -25,7 +26,9 @@ async fn lost_calls_come_back_after_others_were_given_up() {
     let store = PostgresStore::serve(&options, clock.clone(), entropy.clone()).await.unwrap();
     let process = Fixture::new(Arc::new(store), clock, entropy, ());
     let tenant = process.tenant("Acme").await;
-    let count = |number| process.store.count_calls(vec![calls(tenant, number, process.now())]);
+    let count = |number| {
+        process.store.count_calls(Tally::from_iter([calls(tenant, number, process.now())]))
+    };
     count(1).await.unwrap();
     database.run("CHECKPOINT");
     let mut counted = 1;

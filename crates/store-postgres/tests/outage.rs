@@ -12,6 +12,7 @@ use std::time::Duration;
 use tenantry_domain::access::CallerProbe;
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::TenantId;
+use tenantry_domain::usage::Tally;
 use tenantry_domain::user::User;
 use tenantry_store::conformance::builders::{calls, own};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
@@ -57,18 +58,18 @@ async fn it_goes_on_when_the_database_is_back() {
     for round in 0..2 {
         create(&process, tenant, &format!("before-{round}@example.com")).await.unwrap();
         let counted = calls(tenant, 1, process.now());
-        process.store.count_calls(vec![counted]).await.unwrap();
+        process.store.count_calls(Tally::from_iter([counted])).await.unwrap();
         cluster.stop();
         passes(&process.store.ping().await);
         passes(&process.store.statistics(&CallerProbe::of_tenant(tenant), tenant).await);
         passes(&create(&process, tenant, "meanwhile@example.com").await);
-        passes(&process.store.count_calls(vec![counted]).await);
+        passes(&process.store.count_calls(Tally::from_iter([counted])).await);
         cluster.start_again();
         process.store.ping().await.unwrap();
         let statistics = process.statistics(tenant).await;
         let (users, calls) = (statistics.counts.users(), statistics.calls_this_month);
         assert_eq!((users, calls), (round + 1, 2 * round + 1));
-        process.store.count_calls(vec![counted]).await.unwrap();
+        process.store.count_calls(Tally::from_iter([counted])).await.unwrap();
         assert_eq!(process.statistics(tenant).await.calls_this_month, 2 * round + 2);
     }
     assert_exact(&process).await;

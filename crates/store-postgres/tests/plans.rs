@@ -64,7 +64,10 @@ const OTHERS: &str = "
         SELECT id, gen_random_uuid(), 'k', 'k', 'tnt', '', '[]', k
         FROM others, generate_series(1, 3) k;
     INSERT INTO api_key_secrets
-        SELECT tenant_id, decode(md5(key_id::text), 'hex'), key_id, NULL FROM api_keys;
+        SELECT tenant_id, decode(md5(key_id::text), 'hex'), key_id, NULL, 'tnt', 0 FROM api_keys;
+    INSERT INTO api_key_uses
+        SELECT tenant_id, key_id, secret_hash, s, 0, '192.0.2.1'
+        FROM api_key_secrets, generate_series(1, 3) s;
     INSERT INTO oauth_clients (tenant_id, oauth_client_id, client_id, name, name_key, client_type,
             redirect_uris, grant_types, scopes, allowed_origins, ip_allowlist, status, created_at)
         SELECT id, gen_random_uuid(), c::text, 'c', 'c', 'public', '[]', '[]', '', '[]', '[]',
@@ -110,6 +113,8 @@ async fn exercise(f: &Fixture) {
     suite::erasure::a_person_is_erased_everywhere(f).await;
     suite::api_keys::each_step_is_counted(f).await;
     suite::api_keys::an_old_secret_lives_to_the_end_of_its_grace(f).await;
+    suite::key_uses::each_text_has_its_newest_use(f).await;
+    suite::key_uses::a_change_notes_the_use_of_its_key(f).await;
     suite::oauth_clients::each_step_is_counted(f).await;
     suite::oauth_clients::a_new_secret_leaves_an_entry(f).await;
     suite::credentials::each_step_is_counted(f).await;
@@ -138,6 +143,7 @@ async fn count_calls(f: &Fixture) {
     suite::calls::calls_add_up(f).await;
     suite::calls::only_activity_is_activity(f).await;
     suite::tenants::calls_of_a_deleted_tenant_hold_nobody_up(f).await;
+    suite::key_uses::each_text_has_its_newest_use(f).await;
 }
 
 /// Waits until nobody is connected.
@@ -245,7 +251,11 @@ async fn every_statement_names_its_tenant_and_is_answered_from_an_index() {
 
     let log = database.log();
     let (of_calls, _) = scans(log.strip_prefix(&in_one_database).unwrap());
-    let counts = |scan: &&Scan| scan.statement.starts_with("INSERT INTO usage_");
+    let counts = |scan: &&Scan| {
+        ["INSERT INTO usage_", "INSERT INTO api_key_uses"]
+            .iter()
+            .any(|it| scan.statement.starts_with(it))
+    };
     let counting: Vec<_> = of_calls.iter().filter(counts).collect();
     assert!(!counting.is_empty());
     assert!(counting.iter().all(|scan| !scan.is_of_many()), "{counting:#?}");
@@ -340,11 +350,11 @@ async fn where_tables_are_spread_each_has_its_place() {
     let (store, applied) = PostgresStore::migrate(&options, clock, entropy).await.unwrap();
     drop(store);
     let tables = tenant_tables(&database);
-    let told = format!(
-        "0001_initial (Citus: {} tables spread by tenant_id, 3 copied to every node)",
-        tables.len()
-    );
-    assert_eq!(applied, [told]);
+    let told = [
+        "0001_initial (Citus: 17 tables spread by tenant_id, 3 copied to every node)",
+        "0002_api_key_uses (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
+    ];
+    assert_eq!(applied, told);
     let asked = |condition: &str| {
         lines(&database, &format!("SELECT spread FROM citus.asked WHERE {condition}"))
     };

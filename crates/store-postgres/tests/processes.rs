@@ -7,6 +7,7 @@ mod databases;
 
 use std::sync::Arc;
 
+use tenantry_domain::usage::Tally;
 use tenantry_store::conformance::builders::calls;
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::PostgresStore;
@@ -31,9 +32,9 @@ async fn every_read_has_what_any_process_answered() {
         assert_eq!(two.statistics(tenant).await.counts.users(), 2 * number - 1);
         two.user(tenant, &format!("two-{number}@example.com")).await;
         assert_eq!(one.statistics(tenant).await.counts.users(), 2 * number);
-        one.store.count_calls(vec![calls(tenant, 1, one.now())]).await.unwrap();
+        one.store.count_calls(Tally::from_iter([calls(tenant, 1, one.now())])).await.unwrap();
         assert_eq!(two.statistics(tenant).await.calls_this_month, 3 * number - 2);
-        two.store.count_calls(vec![calls(tenant, 2, one.now())]).await.unwrap();
+        two.store.count_calls(Tally::from_iter([calls(tenant, 2, one.now())])).await.unwrap();
         assert_eq!(one.statistics(tenant).await.calls_this_month, 3 * number);
         assert_eq!(one.statistics(tenant).await, two.statistics(tenant).await);
     }
@@ -47,14 +48,14 @@ async fn a_slot_is_taken_over() {
     let database = databases::migrated().await;
     let one = process(&database, 1).await;
     let tenant = one.tenant("Acme").await;
-    one.store.count_calls(vec![calls(tenant, 3, one.now())]).await.unwrap();
+    one.store.count_calls(Tally::from_iter([calls(tenant, 3, one.now())])).await.unwrap();
     drop(one);
     let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
     while database.run(held) != "0" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let two = process(&database, 2).await;
-    two.store.count_calls(vec![calls(tenant, 4, two.now())]).await.unwrap();
+    two.store.count_calls(Tally::from_iter([calls(tenant, 4, two.now())])).await.unwrap();
     assert_eq!(two.statistics(tenant).await.calls_this_month, 7);
     assert_eq!(database.run("SELECT slot, calls FROM usage_months"), "2|7");
     assert_exact(&two).await;
@@ -67,12 +68,12 @@ async fn what_is_cut_off_goes_on() {
     let one = process(&database, 1).await;
     let tenant = one.tenant("Acme").await;
     for number in 1..=10 {
-        one.store.count_calls(vec![calls(tenant, 1, one.now())]).await.unwrap();
+        one.store.count_calls(Tally::from_iter([calls(tenant, 1, one.now())])).await.unwrap();
         database.run(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         );
-        one.store.count_calls(vec![calls(tenant, 1, one.now())]).await.unwrap();
+        one.store.count_calls(Tally::from_iter([calls(tenant, 1, one.now())])).await.unwrap();
         one.user(tenant, &format!("user-{number}@example.com")).await;
         let statistics = one.statistics(tenant).await;
         assert_eq!((statistics.calls_this_month, statistics.counts.users()), (2 * number, number));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tenantry_domain::access::CallerProbe;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::usage::Tally;
 use tenantry_store::conformance::builders::{calls, own};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
@@ -40,7 +41,7 @@ async fn a_password_that_is_not_the_one_any_more() {
     let database = CLUSTER.database();
     let process = process(&database.tcp_url(PLAIN, "sslmode=disable")).await;
     let tenant = process.tenant("Acme").await;
-    let counted = vec![calls(tenant, 1, process.now())];
+    let counted = Tally::from_iter([calls(tenant, 1, process.now())]);
     process.store.count_calls(counted.clone()).await.unwrap();
     database.run(&format!("ALTER ROLE {PLAIN} PASSWORD 'another'"));
     // Who is there already may stay.
@@ -73,7 +74,7 @@ async fn more_connections_than_there_may_be() {
     // It has one, which changes something.
     database.run(&format!("ALTER ROLE {ENCRYPTED} CONNECTION LIMIT 1"));
     let tenant = process.tenant("Acme").await;
-    let counted = vec![calls(tenant, 1, process.now())];
+    let counted = Tally::from_iter([calls(tenant, 1, process.now())]);
     passes(&process.store.statistics(&CallerProbe::of_tenant(tenant), tenant).await);
     passes(&process.store.count_calls(counted.clone()).await);
     process.user(tenant, "ann@example.com").await;

@@ -1,12 +1,14 @@
 //! API keys.
 
+use std::num::NonZeroU32;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params, params_from_iter};
 use serde::Serialize;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyFilter, ApiKeyStatus, NewApiKey, PresentedKey, RotatedApiKey, Rotation,
-    SecretHash,
+    ApiKey, ApiKeyDetails, ApiKeyFilter, ApiKeyStatus, KeySecret, LastUse, NewApiKey, PresentedKey,
+    RotatedApiKey, Rotation, SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
@@ -28,11 +30,12 @@ use crate::sql::{
 };
 use crate::tenants::require;
 
-/// In the order of [`read`].
+/// In the order of [`read`]. The first value of the statement is the tenant.
 macro_rules! columns {
     () => {
-        "key_id, name, prefix, scopes, expires_at, ip_allowlist, created_at, last_used_at, \
-         revoked_at"
+        "key_id, name, prefix, scopes, expires_at, ip_allowlist, rate_limit, created_at, revoked_at, \
+         (SELECT max(used_at) FROM all_api_key_uses u
+          WHERE u.tenant_id = ? AND u.key_id = api_keys.key_id)"
     };
 }
 
@@ -49,8 +52,8 @@ impl ApiKeys for SqliteStore {
             sql::execute(
                 books.connection,
                 "INSERT INTO api_keys (tenant_id, key_id, name, name_key, prefix, scopes,
-                     expires_at, ip_allowlist, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     expires_at, ip_allowlist, rate_limit, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 params_from_iter([
                     blob(books.tenant.as_uuid()),
                     blob(key.id.as_uuid()),
@@ -60,10 +63,11 @@ impl ApiKeys for SqliteStore {
                     Value::Text(key.scopes.to_line()),
                     instant(key.expires_at),
                     json_text(&key.ip_allowlist)?,
+                    key.rate_limit.map_or(Value::Null, |limit| Value::Integer(limit.get().into())),
                     Value::Integer(key.created_at.as_millis()),
                 ]),
             )?;
-            add_secret(books, key.id, secret_hash)?;
+            add_secret(books, &key, secret_hash)?;
             let change = Change::ApiKey { before: None, after: Some(key.facts()) };
             post(books, access, Action::ApiKeyCreated, key.id, &key, change)?;
             Ok(key)
@@ -75,10 +79,11 @@ impl ApiKeys for SqliteStore {
         &self,
         access: &TenantAccess,
         id: ApiKeyId,
-    ) -> tenantry_domain::error::Result<ApiKey> {
+    ) -> tenantry_domain::error::Result<ApiKeyDetails> {
         self.read(|connection| {
             require(connection, access.tenant())?;
-            get(connection, access.tenant(), id)
+            let api_key = get(connection, access.tenant(), id)?;
+            Ok(ApiKeyDetails { secrets: secrets(connection, access.tenant(), id)?, api_key })
         })
     }
 
@@ -143,8 +148,8 @@ impl ApiKeys for SqliteStore {
             let grace = i64::from(rotation.grace_seconds) * 1_000;
             let grace_ends_at = books.at.plus_millis(grace);
             end_secrets(books, id, grace_ends_at)?;
-            add_secret(books, id, rotation.secret_hash)?;
             key.prefix.clone_from(&rotation.prefix);
+            add_secret(books, &key, rotation.secret_hash)?;
             sql::execute(
                 books.connection,
                 "UPDATE api_keys SET prefix = ?3 WHERE tenant_id = ?1 AND key_id = ?2",
@@ -170,13 +175,43 @@ fn end_secrets(books: &Books<'_>, id: ApiKeyId, newest_ends_at: Timestamp) -> Re
     Ok(())
 }
 
-fn add_secret(books: &Books<'_>, id: ApiKeyId, secret_hash: SecretHash) -> Result<()> {
+fn add_secret(books: &Books<'_>, key: &ApiKey, secret_hash: SecretHash) -> Result<()> {
     sql::execute(
         books.connection,
-        "INSERT INTO api_key_secrets (tenant_id, secret_hash, key_id) VALUES (?1, ?2, ?3)",
-        params![tenant_id(books.tenant), secret_hash.0, Id(id.as_uuid())],
+        "INSERT INTO api_key_secrets (tenant_id, secret_hash, key_id, prefix, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            tenant_id(books.tenant),
+            secret_hash.0,
+            Id(key.id.as_uuid()),
+            key.prefix,
+            At(books.at)
+        ],
     )?;
     Ok(())
+}
+
+/// The texts of a key, the newest first, and when each was last used.
+fn secrets(connection: &Connection, tenant: TenantId, id: ApiKeyId) -> Result<Vec<KeySecret>> {
+    // SQLite answers the address of the row that has the greatest instant.
+    let sql = "SELECT s.prefix, s.created_at, s.ends_at, max(u.used_at), u.used_from
+         FROM api_key_secrets s LEFT JOIN all_api_key_uses u
+             ON u.tenant_id = ?1 AND u.key_id = ?2 AND u.secret_hash = s.secret_hash
+         WHERE s.tenant_id = ?1 AND s.key_id = ?2
+         GROUP BY s.secret_hash
+         ORDER BY s.ends_at IS NOT NULL, s.created_at DESC, s.ends_at DESC LIMIT ?3";
+    let values = params![tenant_id(tenant), Id(id.as_uuid()), KeySecret::SHOWN];
+    sql::all(connection, sql, values, |row| {
+        let instant =
+            |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<At>>(column)?.map(|at| at.0));
+        let from = row.get::<_, Option<String>>(4)?.and_then(|address| address.parse().ok());
+        Ok(KeySecret {
+            prefix: row.get(0)?,
+            created_at: row.get::<_, At>(1)?.0,
+            ends_at: instant(2)?,
+            last_use: instant(3)?.map(|at| LastUse { at, from }),
+        })
+    })
 }
 
 /// What a secret that somebody presents belongs to.
@@ -185,15 +220,21 @@ pub(crate) fn presented(
     tenant: TenantId,
     secret_hash: SecretHash,
 ) -> Result<Option<PresentedKey>> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        ", ends_at FROM api_key_secrets JOIN api_keys USING (tenant_id, key_id)
-         WHERE tenant_id = ?1 AND secret_hash = ?2"
-    );
+    let sql = "SELECT key_id, name, scopes, expires_at, ip_allowlist, rate_limit,
+             revoked_at IS NOT NULL, ends_at
+         FROM api_key_secrets JOIN api_keys USING (tenant_id, key_id)
+         WHERE tenant_id = ?1 AND secret_hash = ?2";
     sql::optional(connection, sql, params![tenant_id(tenant), secret_hash.0], |row| {
-        let secret_ends_at = row.get::<_, Option<At>>(9)?.map(|at| at.0);
-        Ok(PresentedKey { api_key: read(row)?, secret_ends_at })
+        Ok(PresentedKey {
+            id: ApiKeyId::from_uuid(row.get::<_, Id>(0)?.0),
+            name: Name::from_stored(row.get(1)?),
+            scopes: scopes(row, 2)?,
+            expires_at: row.get::<_, Option<At>>(3)?.map(|at| at.0),
+            ip_allowlist: row.get::<_, Json<_>>(4)?.0,
+            rate_limit: row.get::<_, Option<u32>>(5)?.and_then(NonZeroU32::new),
+            is_revoked: row.get(6)?,
+            secret_ends_at: row.get::<_, Option<At>>(7)?.map(|at| at.0),
+        })
     })
 }
 
@@ -213,9 +254,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         scopes: scopes(row, 3)?,
         expires_at: instant(4)?,
         ip_allowlist: row.get::<_, Json<_>>(5)?.0,
-        created_at: row.get::<_, At>(6)?.0,
-        last_used_at: instant(7)?,
+        rate_limit: row.get::<_, Option<u32>>(6)?.and_then(NonZeroU32::new),
+        created_at: row.get::<_, At>(7)?.0,
         revoked_at: instant(8)?,
+        last_used_at: instant(9)?,
     })
 }
 

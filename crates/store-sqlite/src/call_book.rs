@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::id::TenantId;
-use tenantry_domain::usage::CallCount;
+use tenantry_domain::usage::Tally;
 
 use crate::carrier;
 use crate::error::{Fault, Result};
@@ -22,8 +22,12 @@ use crate::sql::{self, Number, tenant_id};
 use crate::usage::{self, Schema};
 
 /// The tables of the file, each with its key after `tenant_id`.
-const TABLES: &[(&str, &str)] =
-    &[("usage_months", "month, slot"), ("usage_hours", "hour, slot"), ("usage_heartbeats", "slot")];
+const TABLES: &[(&str, &str)] = &[
+    ("usage_months", "month, slot"),
+    ("usage_hours", "hour, slot"),
+    ("usage_heartbeats", "slot"),
+    ("api_key_uses", "key_id, secret_hash, slot"),
+];
 
 /// How long a batch waits for another program that has locked the file. Nothing of Tenantry does so,
 /// and callers wait meanwhile, and a thread.
@@ -72,24 +76,24 @@ impl CallBook {
     /// nothing is to come back. When it returns, every read has them.
     pub(crate) fn count(
         &self,
-        calls: &[CallCount],
+        mut calls: Tally,
         exists: impl Fn(TenantId) -> Result<bool>,
     ) -> Result<()> {
         let book = self.hold();
         // Asked while the book is held: whoever purges a tenant comes after what is written here.
-        let mut counted = Vec::with_capacity(calls.len());
-        for calls in calls {
-            if exists(calls.tenant)? {
-                counted.push(calls);
-            }
-        }
-        let written = book.transact(|connection| {
-            counted.iter().try_for_each(|calls| usage::count(connection, calls))
+        let mut asked = Ok(());
+        calls.retain(|tenant| {
+            exists(tenant).unwrap_or_else(|fault| {
+                asked = Err(fault);
+                false
+            })
         });
+        asked?;
+        let written = book.transact(|connection| usage::count(connection, &calls));
         if let Err(Fault(error)) = &written {
             tracing::error!(%error, "a batch of calls was not counted");
         }
-        for calls in counted {
+        for calls in calls.counts() {
             match &written {
                 Ok(()) => self.projection.add_metered(calls),
                 // A failed commit may have happened all the same.

@@ -120,6 +120,7 @@ impl Database {
             ("all_usage_months", "usage_months"),
             ("all_usage_hours", "usage_hours"),
             ("all_usage_heartbeats", "usage_heartbeats"),
+            ("all_api_key_uses", "api_key_uses"),
         ] {
             connection.execute_batch(&format!(
                 "CREATE TEMP VIEW {view} AS

@@ -10,7 +10,7 @@ use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
-use tenantry_domain::usage::CallCount;
+use tenantry_domain::usage::Tally;
 use tenantry_store::posting::SETTLE_AT_ONCE;
 
 use crate::books::{Books, Context};
@@ -242,7 +242,7 @@ impl SqliteStore {
         F: FnMut(&Connection) -> error::Result<Outcome<T>> + Send + 'static,
     {
         let Some(call) = access.call() else { return self.write(Durability::Flushed, work).await };
-        let counted = self.writer.run_counted(CallCount::of(call), work).await;
+        let counted = self.writer.run_counted(Tally::of(call), work).await;
         let value = counted.map_err(|fault| fault.0)?;
         call.mark_counted();
         Ok(value)

@@ -42,6 +42,11 @@ pub(crate) const CALLS: History = History {
             name: "calls_installation",
             sql: include_str!("../migrations/calls/0002_installation.sql"),
         },
+        Migration {
+            version: 3,
+            name: "calls_api_key_uses",
+            sql: include_str!("../migrations/calls/0003_api_key_uses.sql"),
+        },
     ],
     finish: |_, _| Ok(()),
 };
@@ -82,6 +87,11 @@ const MIGRATIONS: &[Migration] = &[
         version: 8,
         name: "outside_changes_are_announced",
         sql: include_str!("../migrations/0008_outside_changes_are_announced.sql"),
+    },
+    Migration {
+        version: 9,
+        name: "api_key_uses",
+        sql: include_str!("../migrations/0009_api_key_uses.sql"),
     },
 ];
 

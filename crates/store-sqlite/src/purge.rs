@@ -18,6 +18,7 @@ const TABLES: &[(&str, &str)] = &[
     ("users", "user_id"),
     ("api_keys", "key_id"),
     ("api_key_secrets", "secret_hash"),
+    ("api_key_uses", "key_id, secret_hash, slot"),
     ("oauth_clients", "oauth_client_id"),
     ("credentials", "credential_id"),
     ("expiries", "due_at, kind"),

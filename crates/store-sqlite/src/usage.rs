@@ -3,17 +3,18 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tenantry_domain::access::TenantAccess;
+use tenantry_domain::api_key::KeyUse;
 use tenantry_domain::clock::{Hour, Month, Timestamp};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::stats::Heartbeat;
 use tenantry_domain::usage::{
-    Bytes, CallCount, MAX_REPORTED, UsageEvent, UsageOutcome, UsageReport,
+    Bytes, CallCount, MAX_REPORTED, Tally, UsageEvent, UsageOutcome, UsageReport,
 };
 use tenantry_store::Usage;
 
 use crate::SqliteStore;
 use crate::error::Result;
-use crate::sql::{self, At, Number, tenant_id};
+use crate::sql::{self, At, Id, Number, tenant_id};
 use crate::statistician::confirm;
 use crate::tenants::require;
 use crate::writer::Outcome;
@@ -25,10 +26,10 @@ pub(crate) const METERED: i64 = 1;
 
 #[async_trait]
 impl Usage for SqliteStore {
-    async fn count_calls(&self, calls: Vec<CallCount>) -> tenantry_domain::error::Result<()> {
+    async fn count_calls(&self, calls: Tally) -> tenantry_domain::error::Result<()> {
         // On the caller's own thread: it takes microseconds, and a hop would take more.
         let book = &self.server()?.calls;
-        book.count(&calls, |tenant| self.exists(tenant)).map_err(|fault| fault.0)
+        book.count(calls, |tenant| self.exists(tenant)).map_err(|fault| fault.0)
     }
 
     async fn report_usage(
@@ -51,8 +52,35 @@ impl Usage for SqliteStore {
     }
 }
 
+/// Counts calls, and notes the uses of API keys.
+pub(crate) fn count(connection: &Connection, calls: &Tally) -> Result<()> {
+    calls.counts().try_for_each(|calls| count_hour(connection, calls))?;
+    calls.uses().try_for_each(|key| note_use(connection, key))
+}
+
+/// Notes a use of an API key, unless a later one is there.
+fn note_use(connection: &Connection, key: &KeyUse) -> Result<()> {
+    sql::execute(
+        connection,
+        "INSERT INTO api_key_uses (tenant_id, key_id, secret_hash, slot, used_at, used_from)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (tenant_id, key_id, secret_hash, slot) DO UPDATE SET
+             used_at = excluded.used_at, used_from = excluded.used_from
+             WHERE excluded.used_at > api_key_uses.used_at",
+        params![
+            tenant_id(key.tenant),
+            Id(key.key.as_uuid()),
+            key.secret.0,
+            METERED,
+            At(key.last.at),
+            key.last.from.map(|address| address.to_string()),
+        ],
+    )?;
+    Ok(())
+}
+
 /// Counts calls of one tenant that fall into one hour.
-pub(crate) fn count(connection: &Connection, calls: &CallCount) -> Result<()> {
+fn count_hour(connection: &Connection, calls: &CallCount) -> Result<()> {
     add(connection, calls.tenant, METERED, calls.last_call, calls.calls)?;
     // SQLite's max() of two values is NULL if either is.
     sql::execute(

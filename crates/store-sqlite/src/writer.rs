@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tenantry_domain::error::Error;
-use tenantry_domain::usage::{CallCount, Tally};
+use tenantry_domain::usage::Tally;
 use tokio::sync::oneshot;
 
 use crate::error::{Fault, Result};
@@ -60,7 +60,7 @@ trait Job: Send {
     /// Runs it, or its next part, in a savepoint of its own. Answers whether it is done.
     fn run(&mut self, connection: &Connection) -> bool;
     /// The call to count, if it is done and has come to something.
-    fn call(&self) -> Option<CallCount>;
+    fn call(&mut self) -> Option<Tally>;
     /// Tells the caller what came of it, now that its group is committed or is not.
     fn answer(self: Box<Self>, committed: std::result::Result<(), Error>);
 }
@@ -68,7 +68,7 @@ trait Job: Send {
 struct Task<T, F> {
     durability: Durability,
     /// What asked for it, unless that is counted by somebody else.
-    call: Option<CallCount>,
+    call: Option<Tally>,
     work: F,
     result: Option<Result<T>>,
     caller: oneshot::Sender<Result<T>>,
@@ -92,8 +92,8 @@ where
         self.result.is_some()
     }
 
-    fn call(&self) -> Option<CallCount> {
-        self.call.filter(|_| matches!(self.result, Some(Ok(_))))
+    fn call(&mut self) -> Option<Tally> {
+        self.call.take().filter(|_| matches!(self.result, Some(Ok(_))))
     }
 
     fn answer(self: Box<Self>, committed: std::result::Result<(), Error>) {
@@ -169,7 +169,7 @@ impl Writer {
     }
 
     /// The same for a change; unless it fails, the call is counted in its transaction.
-    pub(crate) async fn run_counted<T, F>(&self, call: CallCount, work: F) -> Result<T>
+    pub(crate) async fn run_counted<T, F>(&self, call: Tally, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<Outcome<T>> + Send + 'static,
@@ -185,7 +185,7 @@ impl Writer {
     fn enqueue<T, F>(
         &self,
         durability: Durability,
-        call: Option<CallCount>,
+        call: Option<Tally>,
         work: F,
     ) -> Result<oneshot::Receiver<Result<T>>>
     where
@@ -254,7 +254,7 @@ impl Thread {
             for mut job in jobs.by_ref() {
                 let done = job.run(connection);
                 if done {
-                    job.call().into_iter().for_each(|call| calls.add(call));
+                    job.call().into_iter().for_each(|call| calls.merge(call));
                     ran.push(job);
                 } else {
                     again.push(job);
@@ -265,7 +265,7 @@ impl Thread {
                 }
             }
             // The changes of a tenant change the same rows of its calls: once for all of them.
-            calls.into_counts().iter().try_for_each(|calls| usage::count(connection, calls))
+            usage::count(connection, &calls)
         });
         if let Err(error) = &committed {
             tracing::error!(%error, "a group of writes failed and was undone");

@@ -68,8 +68,10 @@ fn migrations_are_applied_once() {
             "0006_marks_of_people",
             "0007_outside_changes",
             "0008_outside_changes_are_announced",
+            "0009_api_key_uses",
             "0001_calls",
             "0002_calls_installation",
+            "0003_calls_api_key_uses",
         ]
     );
     assert!(migrate().is_empty());
@@ -96,6 +98,23 @@ fn keys_that_were_there_keep_their_secrets() {
     };
     assert_eq!(find("x'aa'"), ("tnt_1".to_owned(), None));
     assert_eq!(find("x'bb'"), ("tnt_2".to_owned(), None));
+
+    // One of them is rotated before it is kept how each text begins and when it came.
+    connection
+        .execute_batch(
+            "UPDATE api_key_secrets SET ends_at = 7 WHERE secret_hash = x'aa';
+             INSERT INTO api_key_secrets VALUES (x'01', x'cc', x'02', NULL)",
+        )
+        .unwrap();
+    connection.execute_batch(include_str!("../migrations/0009_api_key_uses.sql")).unwrap();
+    let told = |hash: &str| -> (String, i64) {
+        let sql =
+            format!("SELECT prefix, created_at FROM api_key_secrets WHERE secret_hash = {hash}");
+        connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    assert_eq!(told("x'aa'"), (String::new(), 1));
+    assert_eq!(told("x'bb'"), ("tnt_2".to_owned(), 1));
+    assert_eq!(told("x'cc'"), ("tnt_1".to_owned(), 1));
 }
 
 /// Names from before there were keys to sort by have one after the migration.
@@ -137,6 +156,11 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE credentials DROP COLUMN credential_name_key;
          DROP INDEX idempotency_marks_by_user;
          ALTER TABLE idempotency_marks DROP COLUMN user_id;
+         DROP TABLE api_key_uses;
+         ALTER TABLE api_keys ADD COLUMN last_used_at INTEGER;
+         ALTER TABLE api_keys DROP COLUMN rate_limit;
+         ALTER TABLE api_key_secrets DROP COLUMN prefix;
+         ALTER TABLE api_key_secrets DROP COLUMN created_at;
          DELETE FROM schema_migrations WHERE version >= 5",
     );
 

@@ -45,7 +45,11 @@ async fn the_command_line_sees_the_calls_that_the_server_has_counted() {
     let (server, outside) = beside();
     let tenant = server.tenant("Acme").await;
     for number in 1..20 {
-        server.store.count_calls(vec![calls(tenant, 1, server.now())]).await.unwrap();
+        server
+            .store
+            .count_calls(tenantry_domain::usage::Tally::from_iter([calls(tenant, 1, server.now())]))
+            .await
+            .unwrap();
         assert_eq!(outside.statistics(tenant).await.calls_this_month, number);
         assert_eq!(server.statistics(tenant).await.calls_this_month, number);
     }
@@ -87,7 +91,10 @@ async fn make(store: Arc<dyn Store>, tenant: TenantId, users: Vec<NewUser>, it: 
 async fn count(store: Arc<dyn Store>, tenant: TenantId, at: Timestamp, it: Arc<Tallies>) {
     while !it.done.load(Ordering::SeqCst) {
         it.calls.begun.fetch_add(1, Ordering::SeqCst);
-        store.count_calls(vec![calls(tenant, 1, at)]).await.unwrap();
+        store
+            .count_calls(tenantry_domain::usage::Tally::from_iter([calls(tenant, 1, at)]))
+            .await
+            .unwrap();
         it.calls.answered.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
     }

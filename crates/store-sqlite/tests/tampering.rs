@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tenantry_domain::id::TenantId;
+use tenantry_domain::usage::Tally;
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
 use tenantry_store_sqlite::SqliteStore;
@@ -72,7 +73,7 @@ async fn every_kind_of_tampering_is_named() {
                 last_call: it.fixture.now(),
                 last_activity: None,
             };
-            it.fixture.store.count_calls(vec![calls]).await.unwrap();
+            it.fixture.store.count_calls(Tally::from_iter([calls])).await.unwrap();
         }
         let file = if sql.contains("usage") { "tenantry.calls.db" } else { "tenantry.db" };
         it.tamper_with(file, sql);

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tenantry_domain::access::{CallerProbe, CallerState, PlatformAccess, TenantAccess};
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyFilter, NewApiKey, RotatedApiKey, Rotation, SecretHash,
+    ApiKey, ApiKeyDetails, ApiKeyFilter, NewApiKey, RotatedApiKey, Rotation, SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
@@ -45,7 +45,7 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
-use tenantry_domain::usage::{CallCount, UsageEvent, UsageOutcome};
+use tenantry_domain::usage::{Tally, UsageEvent, UsageOutcome};
 use tenantry_domain::user::{
     Collision, Erased, Identity, NewUser, User, UserFilter, UserPatch, Warned,
 };
@@ -223,8 +223,8 @@ pub trait ApiKeys: Send + Sync {
     /// Makes an API key.
     async fn create_api_key(&self, access: &TenantAccess, new: NewApiKey) -> Result<ApiKey>;
 
-    /// An API key.
-    async fn api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKey>;
+    /// An API key, with its texts.
+    async fn api_key(&self, access: &TenantAccess, id: ApiKeyId) -> Result<ApiKeyDetails>;
 
     /// A page of the API keys.
     async fn list_api_keys(
@@ -406,8 +406,9 @@ pub trait AuditLog: Send + Sync {
 /// Calls and storage.
 #[async_trait]
 pub trait Usage: Send + Sync {
-    /// Counts calls. They survive the death of the process; a power cut may lose the last ones.
-    async fn count_calls(&self, calls: Vec<CallCount>) -> Result<()>;
+    /// Counts calls, and notes which API keys were used. Both survive the death of the process; a
+    /// power cut may lose the last ones.
+    async fn count_calls(&self, calls: Tally) -> Result<()>;
 
     /// Counts usage that another service reports: what happened to each event, in their order.
     /// The mark that tells a repeat and the number it adds to are one transaction.

@@ -66,6 +66,8 @@ pub struct List {
     table: &'static str,
     id: &'static str,
     columns: &'static str,
+    /// What the `?`s in the columns stand for.
+    column_values: Vec<Value>,
     conditions: Vec<Cow<'static, str>>,
     values: Vec<Value>,
 }
@@ -85,7 +87,14 @@ impl List {
 
     /// All rows of a table.
     fn of_all(table: &'static str, id: &'static str, columns: &'static str) -> Self {
-        Self { table, id, columns, conditions: Vec::new(), values: Vec::new() }
+        Self {
+            table,
+            id,
+            columns,
+            column_values: Vec::new(),
+            conditions: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Only rows that meet this condition too. Its text is ours alone; what callers give is in
@@ -142,7 +151,8 @@ impl List {
             self.table,
             self.where_clause(),
         );
-        Select { sql, values: self.values }
+        let values = self.column_values.into_iter().chain(self.values).collect();
+        Select { sql, values }
     }
 
     /// Only rows after a place. A comparison with an absent key is never true, so where keys can be

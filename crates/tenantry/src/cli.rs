@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::network::Network;
 use tenantry_domain::text::{Email, Name};
 
 use crate::database::{GivenDatabase, Location};
@@ -94,6 +95,10 @@ pub(crate) struct ServerFlags {
     /// Answer /metrics to everybody, not to this machine alone
     #[arg(long, env = "TENANTRY_METRICS_PUBLIC")]
     pub(crate) metrics_public: bool,
+    /// Addresses and networks of proxies that are believed for whom they call: the client is the last
+    /// address in X-Forwarded-For that is none of them [default: none]
+    #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Option<Vec<Network>>,
     #[command(flatten)]
     pub(crate) limits: GivenLimits,
 }

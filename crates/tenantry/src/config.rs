@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use tenantry_domain::network::Network;
 use tenantry_security::secret::SecretText;
 use tenantry_store_postgres::Options;
 use tenantry_web::WebConfig;
@@ -25,6 +26,7 @@ struct File {
     master_key: Option<SecretText>,
     listen: Option<SocketAddr>,
     metrics_public: bool,
+    trusted_proxies: Vec<Network>,
     limits: GivenLimits,
     database: GivenDatabase,
 }
@@ -48,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) master_key: Option<SecretText>,
     listen: Option<SocketAddr>,
     metrics_public: bool,
+    trusted_proxies: Vec<Network>,
     limits: GivenLimits,
 }
 
@@ -80,6 +83,7 @@ impl Settings {
             master_key: given_key.or(file.master_key),
             listen: file.listen,
             metrics_public: file.metrics_public,
+            trusted_proxies: file.trusted_proxies,
             limits: file.limits,
         })
     }
@@ -111,6 +115,11 @@ impl Settings {
     pub(crate) fn web(&self, flags: &ServerFlags) -> WebConfig {
         WebConfig {
             metrics_public: flags.metrics_public || self.metrics_public,
+            trusted_proxies: flags
+                .trusted_proxies
+                .as_ref()
+                .unwrap_or(&self.trusted_proxies)
+                .clone(),
             limits: flags.limits.over(&self.limits),
         }
     }
@@ -152,8 +161,12 @@ mod tests {
             log_format: None,
             database: GivenDatabase::default(),
         };
-        let flags =
-            ServerFlags { listen: None, metrics_public: false, limits: GivenLimits::default() };
+        let flags = ServerFlags {
+            listen: None,
+            metrics_public: false,
+            trusted_proxies: None,
+            limits: GivenLimits::default(),
+        };
         let settings = Settings::read(untold).unwrap();
         assert_eq!(settings.listen(&flags).to_string(), "127.0.0.1:8080");
         let place = settings.place();

@@ -257,6 +257,7 @@ impl TestApp {
             scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
             expires_at: None,
             ip_allowlist: Vec::new(),
+            rate_limit: None,
         };
         self.service.create_api_key(&Self::access(tenant), draft).await.unwrap()
     }

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use tenantry_domain::network::Network;
+
 /// How the HTTP server behaves.
 #[derive(Debug, Clone, Default)]
 pub struct WebConfig {
     /// Whether `/metrics` answers everybody. Unless set it answers peers on the loopback
     /// interface, and is not there for others.
     pub metrics_public: bool,
+    /// The proxies that are believed for whom they call; none unless set.
+    pub trusted_proxies: Vec<Network>,
     /// How much of the server anybody can take.
     pub limits: Limits,
 }

@@ -104,6 +104,8 @@ codes! {
     ValidationFailed = "VALIDATION_FAILED", UNPROCESSABLE_ENTITY, "Validation failed";
     /// Another request has had this idempotency key.
     IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", UNPROCESSABLE_ENTITY, "Idempotency key reused";
+    /// The caller has called as often as it may; `Retry-After` says when it may again.
+    TooManyRequests = "TOO_MANY_REQUESTS", TOO_MANY_REQUESTS, "Too many requests";
     /// Anything unexpected.
     Internal = "INTERNAL", INTERNAL_SERVER_ERROR, "Server error";
     /// The server cannot answer now and may be able to soon.
@@ -172,6 +174,14 @@ impl ApiError {
         }
     }
 
+    /// After how many seconds the request may succeed, if it may then.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::UseCase(Error::TooManyRequests { seconds }) => Some(*seconds),
+            _ => (self.code() == Code::Unavailable).then_some(1),
+        }
+    }
+
     /// What helps a person, and gives nothing away.
     fn details(&self) -> Cow<'static, str> {
         match self {
@@ -229,8 +239,8 @@ impl ApiError {
         if let Some(reason) = self.auth_failure() {
             parts.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(reason)));
         }
-        if self.code() == Code::Unavailable {
-            parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            parts.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         Response::from_parts(parts, json.into())
     }
@@ -275,6 +285,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::InFlight) => Code::IdempotencyInFlight,
         Error::PreconditionFailed => Code::PreconditionFailed,
         Error::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+        Error::TooManyRequests { .. } => Code::TooManyRequests,
         Error::Unavailable(_) | Error::ClockDiffers(_) => Code::Unavailable,
         // A repetition is answered as the first request was, where the change was begun.
         Error::Internal(_) | Error::Repeated(_) => Code::Internal,
@@ -317,6 +328,7 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         Error::IdempotencyKeyReused => {
             "another request has had this key: a new request takes a new key".into()
         }
+        Error::TooManyRequests { seconds } => format!("try again in {seconds} s").into(),
         Error::Unavailable(_) => "try again shortly".into(),
         Error::Internal(_) | Error::Repeated(_) => {
             "the cause is in the server's log under the requestId".into()

@@ -244,3 +244,130 @@ async fn what_is_no_key_is_401_whatever_else_is_wrong() {
     assert_eq!(twice.status, 401);
     f.app.stop().await;
 }
+
+/// The texts of a key, as `GET` tells them.
+async fn secrets(f: &Fixture, id: &str) -> Vec<Value> {
+    let told = f.by_admin("GET", &format!("{KEYS}/{id}")).send().await.expect(200).data();
+    told["secrets"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn when_and_from_where_a_key_was_used_is_told_of_each_text() {
+    let f = Fixture::new().await;
+    let body = json!({"name": "gateway", "scopes": ["stats:read", "users:write"]});
+    let (id, old) = f.make(body).await;
+    let told = secrets(&f, &id).await;
+    let never = json!({
+        "prefix": &old[..30], "createdAt": "2025-07-10T14:30:00.000Z", "endsAt": null,
+        "lastUsedAt": null, "lastUsedFrom": null, "safeToDrop": false
+    });
+    assert_eq!(told, [never]);
+
+    f.app.clock.advance(1_000);
+    f.reads(&old).await.expect(200);
+    let told = secrets(&f, &id).await;
+    assert_eq!(told[0]["lastUsedAt"], "2025-07-10T14:30:01.000Z");
+    assert_eq!(told[0]["lastUsedFrom"], "127.0.0.1");
+
+    // A call that is refused is none, one that is forbidden is one.
+    let path = format!("{KEYS}/{id}/rotate");
+    let rotation = json!({"graceSeconds": 3600});
+    let new = f.by_admin("POST", &path).json(&rotation).send().await.expect(200).data();
+    let new = new["key"].as_str().unwrap().to_owned();
+    f.app.clock.advance(1_000);
+    assert_eq!(f.with_key(&new, "GET", KEYS).send().await.status, 403);
+    let told = secrets(&f, &id).await;
+    assert_eq!(told[0]["lastUsedAt"], "2025-07-10T14:30:02.000Z");
+    assert_eq!(told[1]["lastUsedAt"], "2025-07-10T14:30:01.000Z");
+    assert_eq!(told[1]["endsAt"], "2025-07-10T15:30:01.000Z");
+    // It was used in the very millisecond in which the newer one was made.
+    assert_eq!(told[1]["safeToDrop"], false);
+
+    // By a change as well.
+    f.app.clock.advance(1_000);
+    let body = json!({"email": "ann@example.com"});
+    f.with_key(&new, "POST", &f.users()).json(&body).send().await.expect(201);
+    assert_eq!(secrets(&f, &id).await[0]["lastUsedAt"], "2025-07-10T14:30:03.000Z");
+
+    // A gateway that asks says that it was used, and not from where.
+    f.app.clock.advance(1_000);
+    let ask = async |key: &str| {
+        let asked = f.by_admin("POST", &format!("{KEYS}/validate")).json(&json!({"key": key}));
+        asked.send().await.expect(200).data()["valid"].as_bool().unwrap()
+    };
+    assert!(ask(&old).await);
+    let told = secrets(&f, &id).await;
+    assert_eq!(told[1]["lastUsedAt"], "2025-07-10T14:30:04.000Z");
+    assert_eq!(told[1]["lastUsedFrom"], Value::Null);
+    let list = f.by_admin("GET", KEYS).send().await.expect(200).data();
+    assert_eq!(list["items"][0]["lastUsedAt"], "2025-07-10T14:30:04.000Z");
+    f.app.clock.advance(3_600_000);
+    assert!(!ask(&old).await);
+    assert_eq!(f.reads(&old).await.status, 401);
+    let told = secrets(&f, &id).await;
+    assert_eq!(told[1]["lastUsedAt"], "2025-07-10T14:30:04.000Z");
+    assert_eq!(told[1]["safeToDrop"], true);
+    f.app.stop().await;
+}
+
+#[tokio::test]
+async fn using_a_key_does_not_change_it() {
+    let f = Fixture::new().await;
+    let (id, key) = f.make(json!({"name": "gateway", "scopes": ["stats:read"]})).await;
+    let path = format!("{KEYS}/{id}");
+    let etag = f.by_admin("GET", &path).send().await.expect(200).header("etag").unwrap().to_owned();
+    f.app.clock.advance(5);
+    f.reads(&key).await.expect(200);
+    let again = f.by_admin("GET", &path).header("if-none-match", &etag).send().await.expect(200);
+    assert_eq!(again.header("etag"), Some(etag.as_str()));
+    assert_eq!(again.data()["lastUsedAt"], "2025-07-10T14:30:00.005Z");
+    f.by_admin("DELETE", &path).header("if-match", &etag).send().await.expect(200);
+    f.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_calls_no_more_often_than_it_may() {
+    let f = Fixture::new().await;
+    let body = json!({"name": "poller", "scopes": ["stats:read"], "rateLimit": 3});
+    let (id, key) = f.make(body).await;
+    let (_, free) = f.make(json!({"name": "other", "scopes": ["stats:read"]})).await;
+    let calls = async || {
+        let seen = f.reads(&free).await.expect(200).data();
+        seen["usage"]["apiCallsThisMonth"].as_u64().unwrap()
+    };
+    for _ in 0..3 {
+        f.reads(&key).await.expect(200);
+    }
+    let before = calls().await;
+    for path in [f.stats(), KEYS.to_owned()] {
+        let refused = f.with_key(&key, "GET", &path).send().await;
+        assert_eq!((refused.status, refused.code().as_str()), (429, "TOO_MANY_REQUESTS"));
+        assert_eq!(refused.header("retry-after"), Some("20"));
+    }
+    // What was refused is neither counted nor a use.
+    assert_eq!(calls().await, before + 1);
+    f.app.clock.advance(19_999);
+    assert_eq!(f.reads(&key).await.status, 429);
+    assert_eq!(secrets(&f, &id).await[0]["lastUsedAt"], "2025-07-10T14:30:00.000Z");
+    f.app.clock.advance(1);
+    f.reads(&key).await.expect(200);
+    assert_eq!(f.reads(&key).await.status, 429);
+    f.app.clock.advance(60_000);
+    for _ in 0..3 {
+        f.reads(&key).await.expect(200);
+    }
+    assert_eq!(f.reads(&key).await.status, 429);
+    // Who is not known is told so first.
+    f.by_admin("DELETE", &format!("{KEYS}/{id}")).send().await.expect(200);
+    assert_eq!(f.reads(&key).await.status, 401);
+    for bad in [json!(0), json!(1_000_001), json!(-1), json!("3"), json!(1.5)] {
+        let body = json!({"name": "poller", "rateLimit": bad});
+        let answer = f.by_admin("POST", KEYS).json(&body).send().await;
+        assert_eq!(
+            (answer.status, answer.json()["error"]["fields"][0]["field"].clone()),
+            (422, json!("rateLimit")),
+            "{bad}"
+        );
+    }
+    f.app.stop().await;
+}

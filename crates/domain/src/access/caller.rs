@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Actor, Permission, PlatformAccess, Power, Role, TenantAccess};
-use crate::api_key::{KeyRefusal, PresentedKey, SecretHash};
+use crate::api_key::{KeyRefusal, KeyUse, LastUse, PresentedKey, SecretHash};
 use crate::clock::Timestamp;
 use crate::error::{AuthFailure, Denied, Error, Result};
 use crate::etag::IfMatch;
@@ -170,11 +170,16 @@ impl Caller {
             {
                 (Power::Role(*role), ActorKind::Operator, token.to_string(), None, None)
             }
-            (PrincipalKind::ApiKey(_), Some(Bearer::ApiKey { key, at })) => {
+            (PrincipalKind::ApiKey(secret), Some(Bearer::ApiKey { key, at })) => {
                 key.check_use(*at, ip).map_err(Error::Unauthenticated)?;
-                let power = Power::Scopes(key.api_key.scopes.clone());
-                let name = Some(key.api_key.name.to_string());
-                (power, ActorKind::ApiKey, key.api_key.id.to_string(), name, None)
+                if let Some(call) = &call {
+                    let last = LastUse { at: call.received, from: ip };
+                    let (tenant, secret) = (principal.tenant, *secret);
+                    call.note_use(KeyUse { tenant, key: key.id, secret, last });
+                }
+                let power = Power::Scopes(key.scopes.clone());
+                let name = Some(key.name.to_string());
+                (power, ActorKind::ApiKey, key.id.to_string(), name, None)
             }
             _ => return Err(revoked),
         };

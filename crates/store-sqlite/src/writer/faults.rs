@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tenantry_domain::error::Conflict;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::tenant::Governance;
-use tenantry_domain::usage::Call;
+use tenantry_domain::usage::{Call, Tally};
 use tenantry_store::conformance::builders::{calls, own, system};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 
@@ -122,7 +122,11 @@ async fn in_a_group_one_fails_for_its_own_reason_alone() {
 async fn a_commit_that_fails_leaves_nothing() {
     let site = Site::new().await;
     site.server.user(site.tenant, "first@a.aa").await;
-    site.server.store.count_calls(vec![calls(site.tenant, 5, site.server.now())]).await.unwrap();
+    site.server
+        .store
+        .count_calls(Tally::from_iter([calls(site.tenant, 5, site.server.now())]))
+        .await
+        .unwrap();
     site.on_writer(FORBID_ORPHANS).await;
     assert_eq!(site.numbers().await, (1, 5));
     for _ in 0..2 {
@@ -227,7 +231,11 @@ async fn nothing_comes_back_of_a_tenant_that_was_changed_deleted_and_purged_at_o
 #[tokio::test]
 async fn a_deletion_that_is_undone_costs_no_calls() {
     let site = Site::new().await;
-    site.server.store.count_calls(vec![calls(site.tenant, 7, site.server.now())]).await.unwrap();
+    site.server
+        .store
+        .count_calls(Tally::from_iter([calls(site.tenant, 7, site.server.now())]))
+        .await
+        .unwrap();
     site.on_writer(FORBID_ORPHANS).await;
     for outcome in a_tenant_ends(&site, ORPHAN).await {
         outcome.unwrap_err();

@@ -8,6 +8,7 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::tenant::Governance;
+use tenantry_domain::usage::Tally;
 
 use super::builders::{calls, own, system};
 use super::harness::Fixture;
@@ -29,7 +30,7 @@ pub async fn each_step_is_counted(f: &Fixture) {
     let new = f.new_api_key(Some(f.in_millis(1_000)));
     let made = f.store.create_api_key(&access, new.clone()).await.unwrap();
     assert_eq!(made, new.into_api_key(f.now()));
-    assert_eq!(f.store.api_key(&access, made.id).await.unwrap(), made);
+    assert_eq!(f.store.api_key(&access, made.id).await.unwrap().api_key, made);
     assert_eq!(f.counts(tenant).await, keys(1, 0, 0));
     f.api_key(tenant, None).await;
     assert_eq!(f.counts(tenant).await, keys(2, 0, 0));
@@ -37,7 +38,7 @@ pub async fn each_step_is_counted(f: &Fixture) {
     f.clock.advance(10);
     let revoked = f.store.revoke_api_key(&access, made.id).await.unwrap();
     assert_eq!(revoked.revoked_at, Some(f.now()));
-    assert_eq!(f.store.api_key(&access, made.id).await.unwrap(), revoked);
+    assert_eq!(f.store.api_key(&access, made.id).await.unwrap().api_key, revoked);
     assert_eq!(f.counts(tenant).await, keys(1, 0, 1));
     assert_eq!(f.counts(tenant).await.api_keys(), 2);
     let entry = f.newest_entry(tenant).await;
@@ -47,7 +48,7 @@ pub async fn each_step_is_counted(f: &Fixture) {
     let before = f.statistics(tenant).await;
     let again = f.store.revoke_api_key(&access, made.id).await;
     assert_fault!(again, Error::Conflict(Conflict::AlreadyRevoked));
-    assert_eq!(f.store.api_key(&access, made.id).await.unwrap(), revoked);
+    assert_eq!(f.store.api_key(&access, made.id).await.unwrap().api_key, revoked);
     assert_eq!(f.statistics(tenant).await, before);
 
     let unknown = ApiKeyId::generate(f.now(), f.entropy.as_ref());
@@ -149,7 +150,11 @@ pub async fn a_secret_leads_to_its_key(f: &Fixture) {
     key_with_secret(f, tenant).await;
     f.clock.advance(10);
     let (found, refusal_of) = f.presented(tenant, hash).await.unwrap();
-    assert_eq!((&found.api_key, found.secret_ends_at, refusal_of), (&key, None, None));
+    assert_eq!(
+        (found.id, &found.scopes, &found.ip_allowlist),
+        (key.id, &key.scopes, &key.ip_allowlist)
+    );
+    assert_eq!((found.secret_ends_at, refusal_of), (None, None));
 
     assert_eq!(f.presented(other, hash).await, None);
     assert_eq!(f.presented(tenant, SecretHash([7; 32])).await, None);
@@ -175,7 +180,7 @@ pub async fn a_secret_is_good_until_its_key_expires(f: &Fixture) {
     assert_eq!(refusal(f, tenant, hash).await, None);
     f.clock.advance(1);
     assert_eq!(refusal(f, tenant, hash).await, Some(KeyRefusal::Expired));
-    f.store.count_calls(vec![calls(tenant, 1, f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 1, f.now())])).await.unwrap();
     f.clock.advance(-500);
     assert_eq!(refusal(f, tenant, hash).await, Some(KeyRefusal::Expired));
 }
@@ -194,7 +199,7 @@ pub async fn a_rotation_replaces_the_secret(f: &Fixture) {
     assert_eq!(rotated.grace_ends_at, f.now());
     let expected = ApiKey { prefix: "tnt_efgh".to_owned(), ..key.clone() };
     assert_eq!(rotated.api_key, expected);
-    assert_eq!(f.store.api_key(&access, key.id).await.unwrap(), expected);
+    assert_eq!(f.store.api_key(&access, key.id).await.unwrap().api_key, expected);
     assert_eq!(refusal(f, tenant, old).await, Some(KeyRefusal::RotatedOut));
     assert_eq!(refusal(f, tenant, new).await, None);
     assert_eq!(f.counts(tenant).await, keys(1, 0, 0));
@@ -280,5 +285,5 @@ pub async fn what_is_over_is_not_rotated(f: &Fixture) {
     let unknown = ApiKeyId::generate(f.now(), f.entropy.as_ref());
     assert_fault!(attempt(unknown).await, Error::NotFound(Missing::ApiKey));
     assert_eq!(f.statistics(tenant).await, before);
-    assert_eq!(f.store.api_key(&access, expiring.id).await.unwrap(), expiring);
+    assert_eq!(f.store.api_key(&access, expiring.id).await.unwrap().api_key, expiring);
 }

@@ -1,5 +1,6 @@
 //! Accesses, drafts and short ways to ask, so that a case says only what it is about.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use tenantry_domain::access::{
@@ -158,6 +159,7 @@ impl Fixture {
             scopes: Scopes::parse(["stats:read", "users:write"]).unwrap(),
             expires_at,
             ip_allowlist: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+            rate_limit: NonZeroU32::new(600),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tenantry_domain::credential::{CredentialFilter, CredentialStatus};
 use tenantry_domain::error::{Conflict, Error};
 use tenantry_domain::id::TenantId;
-use tenantry_domain::usage::{Call, CallCount};
+use tenantry_domain::usage::{Call, CallCount, Tally};
 use tenantry_domain::user::{UserPatch, UserStatus};
 
 use super::builders::{all, calls, instant, own, super_admin, system};
@@ -27,11 +27,11 @@ pub async fn calls_add_up(f: &Fixture) {
         calls(tenant, 4, f.in_millis(-hour)),
         calls(tenant, 1, f.in_millis(-2 * hour)),
     ];
-    f.store.count_calls(batch).await.unwrap();
+    f.store.count_calls(batch.into_iter().collect()).await.unwrap();
     assert_eq!(months(f, tenant).await, (8, 0));
     assert_eq!(months(f, other).await, (5, 0));
-    f.store.count_calls(vec![calls(tenant, 2, f.now())]).await.unwrap();
-    f.store.count_calls(Vec::new()).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 2, f.now())])).await.unwrap();
+    f.store.count_calls(Tally::default()).await.unwrap();
     assert_eq!(months(f, tenant).await, (10, 0));
     assert_eq!(f.entries(tenant).await.len(), 1);
     assert_eq!(f.statistics(TenantId::PLATFORM).await.calls_this_month, 0);
@@ -43,13 +43,13 @@ pub async fn a_call_counts_in_the_month_of_its_receipt(f: &Fixture) {
     let last_of_july = instant("2025-07-31T23:59:59.999Z");
     let august = instant("2025-08-01T00:00:00.000Z");
     f.clock.set(last_of_july);
-    f.store.count_calls(vec![calls(tenant, 3, last_of_july)]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 3, last_of_july)])).await.unwrap();
     assert_eq!(months(f, tenant).await, (3, 0));
     f.clock.set(august);
     assert_eq!(months(f, tenant).await, (0, 3));
-    f.store.count_calls(vec![calls(tenant, 2, last_of_july)]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 2, last_of_july)])).await.unwrap();
     assert_eq!(months(f, tenant).await, (0, 5));
-    f.store.count_calls(vec![calls(tenant, 1, august)]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 1, august)])).await.unwrap();
     assert_eq!(months(f, tenant).await, (1, 5));
     f.clock.set(instant("2025-08-31T23:59:59.999Z"));
     assert_eq!(months(f, tenant).await, (1, 5));
@@ -63,7 +63,7 @@ pub async fn a_call_counts_in_the_month_of_its_receipt(f: &Fixture) {
 pub async fn the_year_turns(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let december = instant("2025-12-31T23:00:00.000Z");
-    f.store.count_calls(vec![calls(tenant, 7, december)]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 7, december)])).await.unwrap();
     f.clock.set(instant("2026-01-15T00:00:00.000Z"));
     assert_eq!(months(f, tenant).await, (0, 7));
 }
@@ -74,19 +74,19 @@ pub async fn only_activity_is_activity(f: &Fixture) {
     let last = async || f.statistics(tenant).await.last_activity;
     assert_eq!(last().await, None);
     let quiet = |at| CallCount { tenant, calls: 1, last_call: at, last_activity: None };
-    f.store.count_calls(vec![quiet(f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([quiet(f.now())])).await.unwrap();
     assert_eq!(last().await, None);
 
     f.clock.advance(10);
     let alive = f.now();
-    f.store.count_calls(vec![calls(tenant, 1, alive)]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 1, alive)])).await.unwrap();
     assert_eq!(last().await, Some(alive));
     f.clock.advance(10);
     let batch = vec![quiet(f.now()), calls(tenant, 1, alive.plus_millis(-5))];
-    f.store.count_calls(batch).await.unwrap();
+    f.store.count_calls(batch.into_iter().collect()).await.unwrap();
     assert_eq!(last().await, Some(alive));
     let count = CallCount { last_activity: Some(alive.plus_millis(5)), ..quiet(f.now()) };
-    f.store.count_calls(vec![count]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([count])).await.unwrap();
     assert_eq!(last().await, Some(alive.plus_millis(5)));
     assert_eq!(months(f, tenant).await, (5, 0));
 }
@@ -96,7 +96,7 @@ pub async fn nothing_is_older_than_the_newest_call(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let ahead = f.in_millis(400);
     f.credential(tenant, Some(ahead)).await;
-    f.store.count_calls(vec![calls(tenant, 1, ahead)]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 1, ahead)])).await.unwrap();
     let statistics = f.statistics(tenant).await;
     assert_eq!(statistics.generated_at, ahead);
     assert_eq!(statistics.counts.credentials_expired, 1);
@@ -104,7 +104,7 @@ pub async fn nothing_is_older_than_the_newest_call(f: &Fixture) {
     let filter = CredentialFilter { status: Some(CredentialStatus::Expired), integration_id: None };
     let expired = f.store.list_credentials(&system(tenant), &filter, &all()).await.unwrap();
     assert_eq!((expired.items.len(), expired.total), (1, 1));
-    f.store.count_calls(vec![calls(tenant, 1, f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 1, f.now())])).await.unwrap();
     assert_eq!(f.statistics(tenant).await.generated_at, ahead);
     let user = f.user(tenant, "ann@example.com").await;
     assert_eq!(user.created_at, ahead);

@@ -8,6 +8,7 @@ use tenantry_domain::id::TenantId;
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::Governance;
+use tenantry_domain::usage::Tally;
 use tenantry_domain::user::{UserFilter, UserStatus};
 use tokio::task::JoinSet;
 
@@ -45,7 +46,7 @@ pub async fn nothing_is_lost_and_nothing_goes_back(f: &Fixture) {
             for (made, (new, call)) in (1..).zip(drafts) {
                 let access = own(tenant, Some(&call));
                 let user = store.create_user(&access, new).await.unwrap();
-                store.count_calls(vec![calls(tenant, 1, now)]).await.unwrap();
+                store.count_calls(Tally::from_iter([calls(tenant, 1, now)])).await.unwrap();
                 // Whatever was answered is in every read that begins afterwards.
                 let statistics = read(store.as_ref(), tenant).await;
                 assert!(call.is_counted());

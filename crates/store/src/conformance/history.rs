@@ -3,6 +3,7 @@
 use tenantry_domain::clock::{Month, Timestamp};
 use tenantry_domain::counts::Counts;
 use tenantry_domain::id::TenantId;
+use tenantry_domain::usage::Tally;
 use tenantry_domain::user::{UserPatch, UserStatus};
 
 use super::builders::{calls, instant, integration, system};
@@ -115,14 +116,14 @@ pub async fn a_clock_that_steps_back_takes_nothing_back(f: &Fixture) {
 pub async fn a_month_does_not_come_back(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let august = instant("2025-08-01T00:00:00.000Z");
-    f.store.count_calls(vec![calls(tenant, 3, f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 3, f.now())])).await.unwrap();
     f.clock.set(august);
-    f.store.count_calls(vec![calls(tenant, 2, august)]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 2, august)])).await.unwrap();
     f.clock.advance(-1);
     let statistics = f.statistics(tenant).await;
     assert_eq!(Month::of(statistics.generated_at), Month::of(august));
     assert_eq!((statistics.calls_this_month, statistics.calls_last_month), (2, 3));
-    f.store.count_calls(vec![calls(tenant, 1, f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 1, f.now())])).await.unwrap();
     let statistics = f.statistics(tenant).await;
     assert_eq!((statistics.calls_this_month, statistics.calls_last_month), (2, 4));
 }

@@ -37,6 +37,7 @@ pub mod history;
 pub mod imports;
 pub mod installation;
 pub mod isolation;
+pub mod key_uses;
 pub mod lists;
 pub mod marks;
 mod model;
@@ -176,6 +177,12 @@ macro_rules! conformance_suite {
                 an_unknown_tenant_is_not_found
                 what_belongs_to_another_tenant_is_not_found
             }
+            key_uses {
+                each_text_has_its_newest_use
+                a_change_notes_the_use_of_its_key
+                uses_go_with_their_tenant
+                what_is_safe_to_drop
+            }
             lists {
                 totals_are_the_statistics
                 credentials_are_found_by_integration
@@ -280,6 +287,7 @@ mod tests {
             ("imports", include_str!("imports.rs")),
             ("installation", include_str!("installation.rs")),
             ("isolation", include_str!("isolation.rs")),
+            ("key_uses", include_str!("key_uses.rs")),
             ("lists", include_str!("lists.rs")),
             ("marks", include_str!("marks.rs")),
             ("oauth_clients", include_str!("oauth_clients.rs")),

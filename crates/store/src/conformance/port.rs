@@ -18,7 +18,7 @@ use tenantry_domain::sort::Listed;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, TenantPatch};
 use tenantry_domain::text::Name;
-use tenantry_domain::usage::{Bytes, CallCount};
+use tenantry_domain::usage::{Bytes, CallCount, Tally};
 use tenantry_domain::user::{NewUser, UserPatch, UserRoles};
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ impl Driver for Port {
         let at = self.fixture.now();
         let last_activity = activity.then_some(at);
         let count = CallCount { tenant, calls, last_call: at, last_activity };
-        self.store().count_calls(vec![count]).await.unwrap();
+        self.store().count_calls(Tally::from_iter([count])).await.unwrap();
     }
 
     async fn assert_statistics(&self, expected: &Statistics) {
@@ -238,7 +238,7 @@ impl Port {
             secrets[(secrets.len() - 1).saturating_sub(usize::from(!newest))]
         };
         let (key, refusal) = self.fixture.presented(tenant, secret).await.unwrap();
-        assert_eq!(key.api_key.id.as_uuid(), id);
+        assert_eq!(key.id.as_uuid(), id);
         refusal.map_or(Ok(()), |refusal| Err(Refusal::NoGoodKey(refusal)))
     }
 }

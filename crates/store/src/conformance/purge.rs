@@ -3,7 +3,7 @@
 use tenantry_domain::counts::Counts;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::tenant::Governance;
-use tenantry_domain::usage::{Bytes, UsageEvent, UsageReport};
+use tenantry_domain::usage::{Bytes, Tally, UsageEvent, UsageReport};
 
 use super::builders::{calls, system};
 use super::harness::{Fixture, assert_exact};
@@ -19,7 +19,7 @@ async fn full_tenant(f: &Fixture, text: &str) -> TenantId {
     f.oauth_client(tenant).await;
     f.credential(tenant, Some(f.in_millis(10))).await;
     f.credential(tenant, None).await;
-    f.store.count_calls(vec![calls(tenant, 3, f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 3, f.now())])).await.unwrap();
     let event = |id: &str, report| UsageEvent {
         source: "files".to_owned(),
         id: id.to_owned(),
@@ -88,6 +88,6 @@ pub async fn nothing_comes_back(f: &Fixture) {
     let tenant = full_tenant(f, "Acme").await;
     f.store.govern_tenant(&system(tenant), Governance::Delete).await.unwrap();
     assert!(!f.store.purge(1_000).await.unwrap().more);
-    f.store.count_calls(vec![calls(tenant, 3, f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 3, f.now())])).await.unwrap();
     assert_eq!(remains(f, tenant).await, 0);
 }

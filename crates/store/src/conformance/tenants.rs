@@ -7,7 +7,7 @@ use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::Action;
 use tenantry_domain::patch::Patch;
 use tenantry_domain::tenant::{Governance, Subscription, TenantFilter, TenantPatch, TenantStatus};
-use tenantry_domain::usage::Bytes;
+use tenantry_domain::usage::{Bytes, Tally};
 
 use super::builders::{all, calls, name, own, platform, system};
 use super::harness::Fixture;
@@ -151,7 +151,7 @@ pub async fn a_deleted_tenant_is_gone(f: &Fixture) {
     let user = f.user(tenant, "ann@example.com").await;
     f.credential(tenant, Some(f.in_millis(10))).await;
     f.api_key(tenant, Some(f.in_millis(20))).await;
-    f.store.count_calls(vec![calls(tenant, 3, f.now())]).await.unwrap();
+    f.store.count_calls(Tally::from_iter([calls(tenant, 3, f.now())])).await.unwrap();
     let before = f.store.tenant(&system(tenant)).await.unwrap();
     let access = system(tenant);
     f.clock.advance(5);
@@ -188,7 +188,7 @@ pub async fn calls_of_a_deleted_tenant_hold_nobody_up(f: &Fixture) {
     let (gone, here) = (f.tenant("Gone").await, f.tenant("Here").await);
     f.store.govern_tenant(&system(gone), Governance::Delete).await.unwrap();
     let batch = vec![calls(gone, 1, f.now()), calls(here, 2, f.now())];
-    f.store.count_calls(batch).await.unwrap();
+    f.store.count_calls(batch.into_iter().collect()).await.unwrap();
     assert_eq!(f.find_statistics(gone).await, None);
     assert_eq!(f.statistics(here).await.calls_this_month, 2);
 }

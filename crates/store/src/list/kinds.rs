@@ -11,7 +11,7 @@ use tenantry_domain::sort::Listed;
 use tenantry_domain::tenant::{Tenant, TenantField, TenantFilter};
 use tenantry_domain::user::{User, UserField, UserFilter, UserRole, UserStatusFilter};
 
-use super::{Dialect, List};
+use super::{Dialect, List, Value};
 
 /// What is listed by the columns of a table.
 pub trait Keyed: Listed {
@@ -107,7 +107,7 @@ pub fn users(
     list
 }
 
-/// A tenant's API keys, whose states are those of this instant.
+/// A tenant's API keys, whose states are those of this instant. A `?` in the columns is the tenant.
 pub fn api_keys(
     columns: &'static str,
     tenant: TenantId,
@@ -115,6 +115,8 @@ pub fn api_keys(
     at: Timestamp,
 ) -> List {
     let mut list = List::of_tenant("api_keys", "key_id", columns, tenant);
+    let of_columns = columns.matches('?').map(|_| Value::Id(tenant.as_uuid()));
+    list.column_values.extend(of_columns);
     match filter.status {
         None => {}
         Some(ApiKeyStatus::Revoked) => list.and("revoked_at IS NOT NULL", []),

@@ -182,6 +182,7 @@ impl<'a> Life<'a> {
                 scopes: Scopes::parse(["stats:read", "users:read"]).map_err(Error::internal)?,
                 expires_at: (number < keys.expired).then(|| expiry(self.era, number)),
                 ip_allowlist: Vec::new(),
+                rate_limit: None,
             };
             let issued = self.service.create_api_key(&self.access, draft).await?;
             if number >= keys.active + keys.expired {

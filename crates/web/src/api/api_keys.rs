@@ -1,11 +1,16 @@
 //! API keys.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr as _;
 
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::api_key::{ApiKey, ApiKeyFilter, ApiKeyStatus, GRACE_MAX_SECONDS, KeyRefusal};
+use tenantry_domain::api_key::{
+    ApiKey, ApiKeyDetails, ApiKeyFilter, ApiKeyStatus, GRACE_MAX_SECONDS, KeyRefusal,
+    RATE_LIMIT_MAX,
+};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::{ApiKeyId, TenantId};
@@ -21,7 +26,7 @@ use super::change::Change;
 use super::lists::{CursorParams, OffsetParams, PageBody};
 use super::{Answer, schemas, unless_missing};
 use crate::app::App;
-use crate::envelope::{Success, created_secret, ok, ok_secret, tagged, unless_known};
+use crate::envelope::{Success, created_secret, ok, ok_secret, tagged};
 use crate::error::ApiError;
 use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, integer_in, string, strings};
@@ -47,9 +52,12 @@ pub(crate) struct ApiKeyBody<'a> {
     /// The addresses and networks it may be used from; anywhere if empty.
     #[schema(schema_with = schemas::ip_allowlist)]
     ip_allowlist: &'a [Network],
+    /// How many calls a minute it is good for, at each server; null: as many as can be.
+    #[schema(value_type = Option<u32>, minimum = 1, required = true)]
+    rate_limit: Option<NonZeroU32>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Null: when it last called is not kept yet.
+    /// When it was last used, or found good by a validation; null: never.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     last_used_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
@@ -65,10 +73,59 @@ impl<'a> From<&'a ApiKey> for ApiKeyBody<'a> {
             scopes: &key.scopes,
             expires_at: key.expires_at,
             ip_allowlist: &key.ip_allowlist,
+            rate_limit: key.rate_limit,
             created_at: key.created_at,
             last_used_at: key.last_used_at,
             revoked_at: key.revoked_at,
         }
+    }
+}
+
+/// A key with its texts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKeyDetails)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DetailsBody<'a> {
+    #[serde(flatten)]
+    api_key: ApiKeyBody<'a>,
+    /// The texts it has and has had, the newest first; no more than ten.
+    secrets: Vec<SecretBody<'a>>,
+}
+
+/// One of the texts of a key.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKeySecret)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SecretBody<'a> {
+    /// The first characters of the text.
+    prefix: &'a str,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// From this instant on it is no good; null for the newest.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    ends_at: Option<Timestamp>,
+    /// When it was last used, or found good by a validation; null: never.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    last_used_at: Option<Timestamp>,
+    /// From which address it was last used; null: never, or only for a validation, which tells none.
+    #[schema(value_type = Option<String>, required = true)]
+    last_used_from: Option<IpAddr>,
+    /// Whether nobody would notice if it ended now: it is over, or was not used since there is a newer
+    /// one, or not for 24 hours while the newer one was. Never true for the newest.
+    safe_to_drop: bool,
+}
+
+impl<'a> DetailsBody<'a> {
+    fn new(details: &'a ApiKeyDetails, at: Timestamp) -> Self {
+        let secrets = details.secrets.iter().map(|secret| SecretBody {
+            prefix: &secret.prefix,
+            created_at: secret.created_at,
+            ends_at: secret.ends_at,
+            last_used_at: secret.last_use.map(|last| last.at),
+            last_used_from: secret.last_use.and_then(|last| last.from),
+            safe_to_drop: details.is_safe_to_drop(secret, at),
+        });
+        Self { api_key: (&details.api_key).into(), secrets: secrets.collect() }
     }
 }
 
@@ -136,6 +193,9 @@ pub(super) struct NewApiKeyBody {
     /// Anywhere unless given.
     #[schema(schema_with = schemas::ip_allowlist, required = false)]
     ip_allowlist: Option<Vec<String>>,
+    /// How many calls a minute it is good for, at each server: as many as can be unless given.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    rate_limit: Option<u32>,
 }
 
 /// How a key gets its new text.
@@ -192,7 +252,9 @@ pub(super) fn read_new(
     let expires_at = body.optional("expiresAt", string(read_instant));
     let read_networks = |texts: &[&str]| network::allowlist(texts.iter().copied());
     let ip_allowlist = body.given("ipAllowlist", strings(read_networks)).unwrap_or_default();
-    body.build(name.map(|name| ApiKeyDraft { name, scopes, expires_at, ip_allowlist }))
+    let rate_limit = body.optional("rateLimit", integer_in(1..=RATE_LIMIT_MAX));
+    let rate_limit = rate_limit.and_then(NonZeroU32::new);
+    body.build(name.map(|name| ApiKeyDraft { name, scopes, expires_at, ip_allowlist, rate_limit }))
 }
 
 /// Reads the seconds of grace.
@@ -280,7 +342,7 @@ pub(crate) async fn list(
     path = "/api-keys/{id}",
     operation_id = "getApiKey",
     tag = "API keys",
-    responses((status = 200, description = "The key.", body = Success<ApiKeyBody<'_>>)),
+    responses((status = 200, description = "The key.", body = Success<DetailsBody<'_>>)),
     extensions(("x-tenantry-access" = json!("keys:read")))
 )]
 pub(crate) async fn read(
@@ -290,10 +352,12 @@ pub(crate) async fn read(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Scope::KeysRead).await?;
-    let key = app.service.api_key(&access, key.or(Missing::ApiKey)?).await?;
+    let details = app.service.api_key(&access, key.or(Missing::ApiKey)?).await?;
     Query::none(query.as_deref())?;
-    let answer = ok(&app, "API key retrieved successfully", ApiKeyBody::from(&key));
-    unless_known(&scope.terms, &key, answer)
+    let data = DetailsBody::new(&details, app.service.now());
+    let answer = ok(&app, "API key retrieved successfully", data);
+    // Its uses change while the key does not, and are told every time.
+    tagged(&details.api_key, answer)
 }
 
 /// Revoke an API key
@@ -387,7 +451,7 @@ pub(crate) async fn validate(
     let KeyValidation { key, refusal } = app.service.validate_api_key(&access, &text).await?;
     let nothing = Scopes::default();
     let tenant_id = key.as_ref().map(|(tenant, _)| *tenant);
-    let key = key.as_ref().map(|(_, presented)| &presented.api_key);
+    let key = key.as_ref().map(|(_, presented)| presented);
     let data = ValidationBody {
         valid: refusal.is_none(),
         reason: refusal,

@@ -1,7 +1,5 @@
 //! What the server tells about itself.
 
-use std::net::IpAddr;
-
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -73,7 +71,8 @@ pub(crate) async fn jwks(State(app): State<App>) -> Answer {
 
 /// The metrics, for whoever may see them: nobody else learns that they are here.
 pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Answer {
-    let near = client_ip(request.extensions()).is_some_and(|ip: IpAddr| ip.is_loopback());
+    let client = client_ip(&request, &app.config.trusted_proxies);
+    let near = client.is_some_and(|ip| ip.is_loopback());
     if !near && !app.config.metrics_public {
         return Err(ApiError::UnknownPath);
     }

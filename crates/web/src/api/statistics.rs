@@ -131,8 +131,10 @@ pub(crate) async fn tenant_statistics(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let TenantScope { gated, acting_in, target, .. } = &scope;
-    let statistics =
-        app.service.statistics(&gated.principal, gated.ip, *acting_in, *target).await?;
+    let statistics = app
+        .service
+        .statistics(&gated.principal, gated.ip, &gated.call, *acting_in, *target)
+        .await?;
     Query::none(query.as_deref())?;
     envelope(&statistics).respond()
 }

@@ -31,7 +31,7 @@ pub(super) async fn gate(
     let mut response = match authenticate(app, request.headers()) {
         Ok(principal) => {
             let call = Arc::new(Call::new(principal.tenant, received, activity));
-            let ip = client_ip(request.extensions());
+            let ip = client_ip(&request, &app.config.trusted_proxies);
             let gated = Gated { principal, ip, call: Arc::clone(&call) };
             request.extensions_mut().insert(gated);
             let response = next(request).await;

@@ -43,6 +43,7 @@ impl Shape<'_> {
             | Code::InsufficientPermissions
             | Code::NotAcceptable
             | Code::ValidationFailed
+            | Code::TooManyRequests
             | Code::Internal => self.gated,
             Code::MalformedRequest
             | Code::RequestTimeout
@@ -114,7 +115,7 @@ fn response(codes: &[Code], examples: &[&str]) -> Response {
     if codes.contains(&Code::Unauthenticated) {
         tell(&mut response, CHALLENGE);
     }
-    if codes.contains(&Code::Unavailable) {
+    if codes.contains(&Code::Unavailable) || codes.contains(&Code::TooManyRequests) {
         tell(&mut response, RETRY_AFTER);
     }
     response
@@ -144,6 +145,7 @@ fn sample(code: Code) -> ApiError {
         Code::PreconditionFailed => Error::PreconditionFailed,
         Code::ValidationFailed => Error::invalid("colour", "is not known here"),
         Code::IdempotencyKeyReused => Error::IdempotencyKeyReused,
+        Code::TooManyRequests => Error::TooManyRequests { seconds: 1 },
         Code::Internal => Error::internal(""),
         Code::Unavailable => Error::Unavailable(String::new()),
         Code::NotFound => return ApiError::UnknownPath,

@@ -22,6 +22,8 @@ pub(super) enum Terms {
     Changes,
     /// Reads one thing.
     Reads,
+    /// Reads one thing, and what changes of it while its state is the same.
+    Observes,
     /// Neither.
     Other,
 }
@@ -31,6 +33,7 @@ pub(super) fn of(method: &str, path: &str, operation: &Operation) -> Terms {
     match method {
         "post" if !UNKEYED.contains(&id(operation)) => Terms::Makes,
         "patch" | "delete" => Terms::Changes,
+        "get" if id(operation) == "getApiKey" => Terms::Observes,
         "get" if path.ends_with('}') || id(operation) == "getDocs" => Terms::Reads,
         _ => Terms::Other,
     }
@@ -43,7 +46,7 @@ impl Terms {
             Self::Makes => Some("Idempotency-Key"),
             Self::Changes => Some("If-Match"),
             Self::Reads => Some("If-None-Match"),
-            Self::Other => None,
+            Self::Observes | Self::Other => None,
         }
     }
 
@@ -54,6 +57,7 @@ impl Terms {
             Self::Makes if TAGGED.contains(&id(operation)) => &[("200", &[ETAG, REPLAYED])],
             Self::Makes => &[("200", &[REPLAYED]), ("201", &[ETAG, LOCATION, REPLAYED])],
             Self::Changes if is_patch || TAGGED.contains(&id(operation)) => &[("200", &[ETAG])],
+            Self::Observes => &[("200", &[ETAG])],
             Self::Changes | Self::Other => &[],
             Self::Reads => {
                 let same = ResponseBuilder::new()

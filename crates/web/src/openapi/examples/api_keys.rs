@@ -14,10 +14,34 @@ fn key() -> Value {
         "scopes": ["stats:read", "users:read"],
         "expiresAt": "2040-01-01T00:00:00.000Z",
         "ipAllowlist": ["192.0.2.0/24"],
+        "rateLimit": 600,
         "createdAt": "2025-06-01T09:10:00.000Z",
-        "lastUsedAt": null,
+        "lastUsedAt": "2025-07-10T14:38:12.000Z",
         "revokedAt": null
     })
+}
+
+/// A key that was rotated, and is used by its new text.
+fn details() -> Value {
+    let secrets = json!([
+        {
+            "prefix": "tnt_ExampleE",
+            "createdAt": "2025-07-09T08:00:00.000Z",
+            "endsAt": null,
+            "lastUsedAt": "2025-07-10T14:38:12.000Z",
+            "lastUsedFrom": "192.0.2.17",
+            "safeToDrop": false
+        },
+        {
+            "prefix": "tnt_OlderExa",
+            "createdAt": "2025-06-01T09:10:00.000Z",
+            "endsAt": "2025-07-16T08:00:00.000Z",
+            "lastUsedAt": "2025-07-09T07:58:31.000Z",
+            "lastUsedFrom": "192.0.2.17",
+            "safeToDrop": true
+        }
+    ]);
+    with(key(), json!({"secrets": secrets}))
 }
 
 pub(super) fn of(operation: &str) -> Option<Examples> {
@@ -31,16 +55,17 @@ pub(super) fn of(operation: &str) -> Option<Examples> {
                     "name": "nightly export",
                     "scopes": ["stats:read", "users:read"],
                     "expiresAt": "2040-01-01T00:00:00Z",
-                    "ipAllowlist": ["192.0.2.0/24"]
+                    "ipAllowlist": ["192.0.2.0/24"],
+                    "rateLimit": 600
                 }),
             )
             .success(
                 "key",
                 "API key created successfully",
-                with(key(), json!({"createdAt": NOW, "key": KEY})),
+                with(key(), json!({"createdAt": NOW, "lastUsedAt": null, "key": KEY})),
             ),
         "listApiKeys" => all.page("API keys retrieved successfully", &[key()]),
-        "getApiKey" => all.success("key", "API key retrieved successfully", key()),
+        "getApiKey" => all.success("key", "API key retrieved successfully", details()),
         "revokeApiKey" => all.success(
             "key",
             "API key revoked successfully",
