@@ -263,7 +263,9 @@ async fn every_single_thing_has_a_tag_that_changes_with_it() {
     for (method, path, access) in ROWS {
         let single = path.ends_with('}') && *access != Public;
         let reads = *path == "/docs" || (single && *method == "get");
-        assert_eq!(takes(&document, method, path, "If-None-Match"), reads, "{method} {path}");
+        // What is told of a key's uses changes while the key is the same.
+        let is_compared = reads && !path.contains("/api-keys/");
+        assert_eq!(takes(&document, method, path, "If-None-Match"), is_compared, "{method} {path}");
         let changes = single && ["patch", "delete"].contains(method);
         assert_eq!(takes(&document, method, path, "If-Match"), changes, "{method} {path}");
         if !reads {
@@ -277,8 +279,10 @@ async fn every_single_thing_has_a_tag_that_changes_with_it() {
             let asking = Asking::about(&app, path).await;
             let got = asking.send("get", ("accept", "*/*")).await.expect(200);
             let tag = got.header("etag").unwrap_or_else(|| panic!("{path} has no tag")).to_owned();
-            let same = asking.send("get", ("if-none-match", &tag)).await.expect(304);
-            assert_eq!((same.text.as_str(), same.header("etag")), ("", Some(tag.as_str())));
+            if is_compared {
+                let same = asking.send("get", ("if-none-match", &tag)).await.expect(304);
+                assert_eq!((same.text.as_str(), same.header("etag")), ("", Some(tag.as_str())));
+            }
             app.clock.advance(10);
             let refused = asking.send(changing, ("if-match", "\"another\"")).await;
             assert_eq!(refused.status, 412, "{changing} {path} does not look at the state");

@@ -65,6 +65,7 @@ async fn answers(server: &Server, operator: &str) -> Vec<Value> {
     for path in [
         format!("/admin/audit-logs?tenantId={ACME}&limit=500"),
         format!("/admin/tenants/{ACME}/users?limit=500"),
+        "/api-keys?limit=500".to_owned(),
         "/admin/tenants?limit=500".to_owned(),
     ] {
         answers.push(server.data(&path, operator, ACME).await);
@@ -87,12 +88,24 @@ async fn invite(server: &Server, operator: &str) -> (Option<String>, Value) {
     (replayed, answer.json::<Value>().await.unwrap()["data"].take())
 }
 
+/// Makes an API key and uses it, as a gateway does.
+async fn use_key(server: &Server, operator: &str) {
+    let post = async |path: &str, body: Value| {
+        let request = server.request("POST", path, operator, ACME).json(&body);
+        request.send().await.unwrap().json::<Value>().await.unwrap()["data"].take()
+    };
+    let key = post("/api-keys", json!({"name": "gateway"})).await;
+    let good = post("/api-keys/validate", json!({"key": key["key"]})).await;
+    assert_eq!(good["valid"], true);
+}
+
 #[tokio::test]
 async fn an_installation_moves_to_a_database_and_back() {
     let (sample, back) = (DataDir::new(), DataDir::new());
     let demo = sample.demo();
     let operator = sample.operator();
     let (_, invited) = invite(&demo, &operator).await;
+    use_key(&demo, &operator).await;
     // Of a deleted tenant something may be left to remove.
     let path = format!("/admin/tenants/{PLATFORM}/stats");
     demo.get(&path, &operator, PLATFORM).await;
