@@ -11,7 +11,7 @@ use tenantry_domain::access::Role;
 use tenantry_domain::clock::SystemClock;
 use tenantry_domain::id::TenantId;
 use tenantry_security::entropy::SystemEntropy;
-use tenantry_security::realm::TokenRequest;
+use tenantry_security::realm::{TokenBearer, TokenRequest};
 use tenantry_store_sqlite::SqliteStore;
 
 use crate::fill::tenant;
@@ -87,8 +87,8 @@ fn mint(installation: &Installation, number: usize) -> Result<String> {
         let service = tenantry_bench::service(store, installation.path()).await?;
         let request = TokenRequest {
             tenant: TenantId::PLATFORM,
-            subject: None,
-            role: Role::SuperAdmin,
+            bearer: TokenBearer::Person { id: None, role: Role::SuperAdmin },
+            session: None,
             ttl_seconds: TTL_SECONDS,
         };
         let mut lines = String::new();

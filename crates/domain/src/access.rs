@@ -21,6 +21,7 @@ mod caller;
 
 pub use caller::{
     Bearer, BearerId, Caller, CallerProbe, CallerState, CallerUser, Principal, PrincipalKind,
+    TokenIds,
 };
 
 /// What a principal is, from the least to the most powerful.
@@ -70,6 +71,8 @@ pub enum Permission {
     Scope(Scope),
     /// Suspend, activate or delete the tenant: never the tenant's own business.
     Govern,
+    /// What everybody may do about themselves: begin and end a session, end a token.
+    Oneself,
 }
 
 impl From<Scope> for Permission {
@@ -84,6 +87,7 @@ impl Permission {
         match self {
             Self::Scope(scope) => scope.ends_with_suspension(),
             Self::Govern => true,
+            Self::Oneself => false,
         }
     }
 }
@@ -110,7 +114,7 @@ impl Power {
     /// Whether it reaches to something.
     pub fn allows(&self, permission: Permission) -> bool {
         match (self, permission) {
-            (Self::Role(Role::SuperAdmin), _) => true,
+            (Self::Role(Role::SuperAdmin), _) | (_, Permission::Oneself) => true,
             // This one reaches beyond the tenant.
             (Self::Role(Role::TenantAdmin), Permission::Scope(scope)) => {
                 scope != Scope::UsageWriteAny

@@ -89,6 +89,8 @@ words! {
         CredentialExpired = "CREDENTIAL_EXPIRED",
         /// A token was issued at the command line.
         TokenIssued = "TOKEN_ISSUED",
+        /// A token was ended before its time.
+        TokenRevoked = "TOKEN_REVOKED",
     }
 }
 
@@ -124,7 +126,7 @@ impl Action {
             | Self::CredentialDeleted
             | Self::CredentialRevealed
             | Self::CredentialExpired => ResourceKind::Credential,
-            Self::TokenIssued => ResourceKind::Token,
+            Self::TokenIssued | Self::TokenRevoked => ResourceKind::Token,
         }
     }
 }
@@ -165,6 +167,8 @@ words! {
         Operator = "operator",
         /// An API key.
         ApiKey = "api_key",
+        /// An OAuth client.
+        OauthClient = "oauth_client",
         /// The command line, by whoever holds the data.
         CommandLine = "command_line",
         /// Tenantry itself: the clock, a migration.
@@ -175,6 +179,6 @@ words! {
 impl ActorKind {
     /// Whether it is somebody who calls, rather than a part of Tenantry.
     pub const fn is_principal(self) -> bool {
-        matches!(self, Self::User | Self::Operator | Self::ApiKey)
+        matches!(self, Self::User | Self::Operator | Self::ApiKey | Self::OauthClient)
     }
 }

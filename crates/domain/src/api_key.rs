@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::counts::{ApiKeyFacts, Counts, is_expired};
 use crate::error::AuthFailure;
 use crate::id::{ApiKeyId, TenantId};
-use crate::network::Network;
+use crate::network::{Network, check_address};
 use crate::scope::Scopes;
 use crate::sort::sort_fields;
 use crate::text::Name;
@@ -268,13 +268,7 @@ impl PresentedKey {
             Some(KeyRefusal::Expired) => return Err(AuthFailure::Expired),
             Some(_) => return Err(AuthFailure::Revoked),
         }
-        let allowed = &self.ip_allowlist;
-        let is_from = |network: &Network| from.is_some_and(|address| network.contains(address));
-        if allowed.is_empty() || allowed.iter().any(is_from) {
-            Ok(())
-        } else {
-            Err(AuthFailure::ForeignAddress)
-        }
+        check_address(&self.ip_allowlist, from)
     }
 }
 

@@ -96,6 +96,10 @@ ids! {
     CredentialId,
     /// An entry of a tenant's ledger.
     EntryId,
+    /// A token of the built-in realm: its `jti`.
+    TokenId,
+    /// What a person or a client has begun and goes on with by refreshing: the `sid` of its tokens.
+    SessionId,
 }
 
 impl TenantId {

@@ -25,5 +25,6 @@ pub mod sort;
 pub mod stats;
 pub mod tenant;
 pub mod text;
+pub mod token;
 pub mod usage;
 pub mod user;

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::error::AuthFailure;
+
 /// The most networks of one allow-list.
 pub const ALLOWLIST_MAX: usize = 100;
 
@@ -91,6 +93,19 @@ pub fn allowlist<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Net
         networks.push(network);
     }
     Ok(networks)
+}
+
+/// Refuses whoever comes from elsewhere than a list says; anywhere will do if it is empty.
+pub(crate) fn check_address(
+    allowlist: &[Network],
+    from: Option<IpAddr>,
+) -> std::result::Result<(), AuthFailure> {
+    let is_from = |network: &Network| from.is_some_and(|address| network.contains(address));
+    if allowlist.is_empty() || allowlist.iter().any(is_from) {
+        Ok(())
+    } else {
+        Err(AuthFailure::ForeignAddress)
+    }
 }
 
 #[cfg(test)]

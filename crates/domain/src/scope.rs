@@ -153,6 +153,12 @@ impl Scopes {
         self.iter().any(|scope| scope == wanted || scope.reading() == Some(wanted))
     }
 
+    /// What of it another has too.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        Self(self.iter().filter(|scope| other.include(*scope)).collect())
+    }
+
     /// The names, separated by spaces (RFC 6749, section 3.3), as a store keeps them.
     pub fn to_line(&self) -> String {
         let names: Vec<_> = self.0.iter().map(|scope| scope.as_str()).collect();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use tenantry_domain::access::{Principal, PrincipalKind, Role};
+use tenantry_domain::access::{Principal, PrincipalKind, Role, TokenIds};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::AuthFailure;
-use tenantry_domain::id::TenantId;
-use uuid::Uuid;
+use tenantry_domain::id::{SessionId, TenantId, TokenId};
+use tenantry_domain::scope::Scopes;
 
 /// The subject of an operator without a user row.
 pub(crate) const OPERATOR: &str = "operator";
@@ -20,15 +20,25 @@ const LEEWAY_MS: i64 = 5_000;
 pub(crate) struct Claims {
     pub(crate) iss: String,
     pub(crate) aud: Audience,
-    /// A user's id or [`OPERATOR`].
+    /// A user's id, a client's (not what it presents itself as), or [`OPERATOR`].
     pub(crate) sub: String,
     pub(crate) jti: String,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<SessionId>,
     pub(crate) iat: i64,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) nbf: Option<i64>,
     pub(crate) exp: i64,
     pub(crate) tenant: TenantId,
-    pub(crate) roles: Vec<Role>,
+    /// Of people and operators.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) roles: Option<Vec<Role>>,
+    /// Of clients: scopes, one space between them (RFC 6749, section 3.3).
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    /// Of clients.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
 }
 
 /// One audience, or a list.
@@ -50,8 +60,10 @@ impl Audience {
 }
 
 /// A claim that may be absent, but not `null`.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    i64::deserialize(deserializer).map(Some)
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What remains to know of a token once its signature and its claims were found right.
@@ -79,13 +91,35 @@ impl Claims {
             Some(Verified {
                 principal: Principal {
                     tenant: self.tenant,
-                    kind: kind(&self.sub, &self.jti, self.roles.iter().copied().max()?)?,
+                    kind: self.kind()?,
+                    token: Some(TokenIds { id: self.jti.parse().ok()?, session: self.sid }),
                 },
                 not_before: instant(not_before)?,
                 expires_at: instant(self.exp)?,
             })
         };
         verified().ok_or(AuthFailure::BadClaims)
+    }
+
+    fn kind(&self) -> Option<PrincipalKind> {
+        // A token is known by its id in the audit log, so that has one spelling.
+        self.jti.parse::<TokenId>().ok().filter(|id| id.to_string() == self.jti)?;
+        match (&self.roles, &self.scope, &self.client_id) {
+            (Some(roles), None, None) => {
+                let role = roles.iter().copied().max()?;
+                if self.sub == OPERATOR {
+                    let token = Arc::from(self.jti.as_str());
+                    return Some(PrincipalKind::Operator { token, role });
+                }
+                self.sub.parse().ok().map(|id| PrincipalKind::User { id, role })
+            }
+            (None, Some(scope), Some(_)) => {
+                let names = scope.split(' ').filter(|name| !name.is_empty());
+                let scopes = Scopes::parse(names).ok()?;
+                self.sub.parse().ok().map(|id| PrincipalKind::Client { id, scopes })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -99,16 +133,6 @@ impl Verified {
         } else {
             Ok(self.principal)
         }
-    }
-}
-
-fn kind(sub: &str, jti: &str, role: Role) -> Option<PrincipalKind> {
-    // An operator is known by the token's id in the audit log, so that has one spelling.
-    Uuid::try_parse(jti).ok().filter(|id| id.to_string() == jti)?;
-    if sub == OPERATOR {
-        Some(PrincipalKind::Operator { token: Arc::from(jti), role })
-    } else {
-        sub.parse().ok().map(|id| PrincipalKind::User { id, role })
     }
 }
 

@@ -9,7 +9,8 @@ use tenantry_domain::access::{Principal, Role};
 use tenantry_domain::clock::{Clock, Timestamp};
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{AuthFailure, Error, Result};
-use tenantry_domain::id::{TenantId, UserId, uuid_v7};
+use tenantry_domain::id::{OauthClientId, SessionId, TenantId, TokenId, UserId};
+use tenantry_domain::scope::Scopes;
 
 use crate::api_key::sha256;
 use crate::claims::{Audience, Claims, OPERATOR, Verified, instant};
@@ -34,16 +35,37 @@ pub struct Realm {
 }
 
 /// What a token is to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRequest {
     /// The principal's tenant.
     pub tenant: TenantId,
-    /// The user it is for; an operator of the tenant without a user row if absent.
-    pub subject: Option<UserId>,
-    /// What it may do.
-    pub role: Role,
+    /// Whom it is for.
+    pub bearer: TokenBearer,
+    /// The session that it is issued in, if there is one.
+    pub session: Option<SessionId>,
     /// For how many seconds it is valid; at least one.
     pub ttl_seconds: u64,
+}
+
+/// Whom a token is for, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenBearer {
+    /// A user; an operator of the tenant without a user row if there is no id.
+    Person {
+        /// Which user.
+        id: Option<UserId>,
+        /// What it may do.
+        role: Role,
+    },
+    /// An OAuth client.
+    Client {
+        /// Which one.
+        id: OauthClientId,
+        /// What it presents itself as.
+        client_id: String,
+        /// What it may do.
+        scopes: Scopes,
+    },
 }
 
 /// A new token.
@@ -52,9 +74,24 @@ pub struct IssuedToken {
     /// The token itself.
     pub text: SecretText,
     /// Its id, to name it by.
-    pub jti: String,
+    pub id: TokenId,
     /// From this instant on it is not valid.
     pub expires_at: Timestamp,
+}
+
+/// What a token says that is valid.
+#[derive(Debug)]
+pub struct ExaminedToken {
+    /// Who calls with it.
+    pub principal: Principal,
+    /// Who has issued it.
+    pub issuer: String,
+    /// What the client it is for presents itself as, if it is for one.
+    pub client_id: Option<String>,
+    /// When it was issued, in seconds since 1970-01-01T00:00:00Z.
+    pub issued_at: i64,
+    /// From when on it is not valid, in seconds since then.
+    pub expires_at: i64,
 }
 
 impl Realm {
@@ -87,6 +124,11 @@ impl Realm {
         json!({ "keys": keys })
     }
 
+    /// Who issues its tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// How many verified tokens are remembered.
     pub fn cached_tokens(&self) -> usize {
         self.verified.len()
@@ -108,20 +150,32 @@ impl Realm {
         let Some(expires_at) = expiry else {
             return Err(Error::invalid("ttl", "must be at least one second, and end before 9999"));
         };
-        let jti = uuid_v7(now, &*self.entropy).to_string();
+        let id = TokenId::generate(now, &*self.entropy);
+        let (sub, roles, scope, client_id) = match &request.bearer {
+            TokenBearer::Person { id, role } => {
+                let sub = id.map_or_else(|| OPERATOR.to_owned(), |user| user.to_string());
+                (sub, Some(vec![*role]), None, None)
+            }
+            TokenBearer::Client { id, client_id, scopes } => {
+                (id.to_string(), None, Some(scopes.to_line()), Some(client_id.clone()))
+            }
+        };
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: Audience::One(Self::AUDIENCE.to_owned()),
-            sub: request.subject.map_or_else(|| OPERATOR.to_owned(), |user| user.to_string()),
-            jti: jti.clone(),
+            sub,
+            jti: id.to_string(),
+            sid: request.session,
             iat,
             nbf: None,
             exp: expires_at.as_seconds(),
             tenant: request.tenant,
-            roles: vec![request.role],
+            roles,
+            scope,
+            client_id,
         };
         let text = jws::sign(key, &claims).map_err(Error::internal)?;
-        Ok(IssuedToken { text: SecretText::new(text), jti, expires_at })
+        Ok(IssuedToken { text: SecretText::new(text), id, expires_at })
     }
 
     /// Who a token says is calling. `realm` is the realm that the caller names, if it names one.
@@ -130,6 +184,22 @@ impl Realm {
     /// [`Error::Unauthenticated`] with the reason, which is not for the caller to know.
     pub fn verify(&self, token: &str, realm: Option<&str>) -> Result<Principal> {
         self.principal(token, realm).map_err(Error::Unauthenticated)
+    }
+
+    /// The same, with when the token was issued and when it ends.
+    ///
+    /// # Errors
+    /// As [`Realm::verify`].
+    pub fn examine(&self, token: &str) -> Result<ExaminedToken> {
+        let principal = self.verify(token, None)?;
+        let claims: Claims = jws::verify(token, &self.keys).map_err(Error::Unauthenticated)?;
+        Ok(ExaminedToken {
+            principal,
+            issuer: claims.iss,
+            client_id: claims.client_id,
+            issued_at: claims.iat,
+            expires_at: claims.exp,
+        })
     }
 
     fn principal(&self, token: &str, realm: Option<&str>) -> Result<Principal, AuthFailure> {

@@ -153,7 +153,8 @@ impl Service {
         if !access.may_validate_keys_of(tenant) {
             return Ok(KeyRefusal::Unknown.into());
         }
-        let probe = CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret_hash)) };
+        let probe =
+            CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret_hash)), token: None };
         let state = self.store.caller_state(&probe).await?;
         let Some((key, refusal)) = state.presented() else {
             return Ok(KeyRefusal::Unknown.into());

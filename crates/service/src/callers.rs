@@ -27,7 +27,7 @@ impl Service {
     pub fn authenticate_key(&self, text: &str) -> Result<Principal> {
         let (tenant, secret) =
             parse_api_key(text).ok_or(Error::Unauthenticated(AuthFailure::Malformed))?;
-        Ok(Principal { tenant, kind: PrincipalKind::ApiKey(secret) })
+        Ok(Principal { tenant, kind: PrincipalKind::ApiKey(secret), token: None })
     }
 
     /// Confirms a principal by what the store knows of it now.

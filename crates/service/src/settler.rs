@@ -47,6 +47,14 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
                 pause
             }
         };
+        let pause = match store.forget_ended_tokens(PURGE).await {
+            Ok(PURGE) => pause.min(PURGE_AGAIN),
+            Ok(_) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "tokens that have ended could not be removed; they are left");
+                pause
+            }
+        };
         tokio::time::sleep(pause).await;
     }
 }

@@ -4,7 +4,7 @@ use tenantry_domain::access::{Role, TenantAccess};
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorKind};
-use tenantry_security::realm::{IssuedToken, TokenRequest};
+use tenantry_security::realm::{IssuedToken, TokenBearer, TokenRequest};
 use tenantry_store::Note;
 
 use crate::Service;
@@ -33,11 +33,12 @@ impl Service {
                 return Err(Error::invalid("role", format!("is more than {id} holds")));
             }
         }
-        let request = TokenRequest { tenant, subject, role, ttl_seconds };
+        let bearer = TokenBearer::Person { id: subject, role };
+        let request = TokenRequest { tenant, bearer, session: None, ttl_seconds };
         let token = self.realm.issue(&request)?;
         let note = Note {
             action: Action::TokenIssued,
-            resource_id: token.jti.clone(),
+            resource_id: token.id.to_string(),
             details: serde_json::json!({
                 "subject": subject,
                 "role": role,

@@ -95,6 +95,7 @@ mod statistician;
 mod tenants;
 mod tls;
 mod together;
+mod tokens;
 mod turns;
 mod usage;
 mod users;

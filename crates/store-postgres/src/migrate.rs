@@ -59,6 +59,13 @@ const MIGRATIONS: &[Migration] = &[
         spread: &["api_key_uses"],
         copied: &[],
     },
+    Migration {
+        version: 3,
+        name: "revoked_tokens",
+        sql: include_str!("../migrations/0003_revoked_tokens.sql"),
+        spread: &["revoked_tokens"],
+        copied: &[],
+    },
 ];
 
 impl Migration {

@@ -5,7 +5,7 @@ use tenantry_domain::access::TenantAccess;
 use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Conflict, Error, Missing};
-use tenantry_domain::id::{OauthClientId, TenantId};
+use tenantry_domain::id::{OauthClientId, SessionId, TenantId, TokenId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
     ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
@@ -18,6 +18,7 @@ use tenantry_store::OauthClients;
 use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::books::Books;
 use crate::error::{Fault, Result};
@@ -184,27 +185,57 @@ fn ask(tenant: TenantId, id: OauthClientId) -> Command {
     Command::new(sql, params![tenant, id])
 }
 
+/// Asks for a client that calls, after the state of its tenant and whether its token was ended.
+pub(crate) fn ask_calling(
+    tenant: TenantId,
+    client: OauthClientId,
+    token: Option<TokenId>,
+    session: Option<SessionId>,
+) -> Command {
+    let sql = concat!(
+        "SELECT t.status,
+             EXISTS (SELECT 1 FROM revoked_tokens WHERE tenant_id = $1 AND token_id IN ($3, $4)),
+             c.*
+         FROM (SELECT status FROM tenants WHERE tenant_id = $1 AND status <> 'deleted') t
+             LEFT JOIN (SELECT ",
+        columns!(),
+        " FROM oauth_clients WHERE tenant_id = $1 AND oauth_client_id = $2) c ON true"
+    );
+    Command::new(sql, params![tenant, client, token, session])
+}
+
+/// The client, if it is there.
+pub(crate) fn read_calling(row: &Row) -> Result<Option<OauthClient>> {
+    let is_there = row.try_get::<_, Option<Uuid>>(2)?.is_some();
+    is_there.then(|| read_from(row, 2)).transpose()
+}
+
 async fn get(session: &mut Session, tenant: TenantId, id: OauthClientId) -> Result<OauthClient> {
     let [found] = session.each([ask(tenant, id)]).await?;
     found.first().map_or_else(|| Err(missing()), read)
 }
 
 fn read(row: &Row) -> Result<OauthClient> {
-    let grants: String = row.try_get(5)?;
+    read_from(row, 0)
+}
+
+/// Reads the columns, of which the first is this one.
+fn read_from(row: &Row, first: usize) -> Result<OauthClient> {
+    let grants: String = row.try_get(first + 5)?;
     let grant_types: std::result::Result<Vec<GrantType>, String> =
         grants.split_whitespace().map(str::parse).collect();
     Ok(OauthClient {
-        id: OauthClientId::from_uuid(row.try_get(0)?),
-        client_id: row.try_get(1)?,
-        name: Name::from_stored(row.try_get(2)?),
-        client_type: row.try_get::<_, Word<ClientType>>(3)?.0,
-        redirect_uris: row.try_get::<_, Json<_>>(4)?.0,
+        id: OauthClientId::from_uuid(row.try_get(first)?),
+        client_id: row.try_get(first + 1)?,
+        name: Name::from_stored(row.try_get(first + 2)?),
+        client_type: row.try_get::<_, Word<ClientType>>(first + 3)?.0,
+        redirect_uris: row.try_get::<_, Json<_>>(first + 4)?.0,
         grant_types: grant_types.map_err(Error::internal)?,
-        scopes: row.try_get::<_, ScopeLine>(6)?.0,
-        allowed_origins: row.try_get::<_, Json<_>>(7)?.0,
-        ip_allowlist: row.try_get::<_, Json<_>>(8)?.0,
-        status: row.try_get::<_, Word<ClientStatus>>(9)?.0,
-        created_at: row.at(10)?,
+        scopes: row.try_get::<_, ScopeLine>(first + 6)?.0,
+        allowed_origins: row.try_get::<_, Json<_>>(first + 7)?.0,
+        ip_allowlist: row.try_get::<_, Json<_>>(first + 8)?.0,
+        status: row.try_get::<_, Word<ClientStatus>>(first + 9)?.0,
+        created_at: row.at(first + 10)?,
     })
 }
 

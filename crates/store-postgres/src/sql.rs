@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::Error;
-use tenantry_domain::id::{ApiKeyId, CredentialId, EntryId, OauthClientId, TenantId, UserId};
+use tenantry_domain::id::{
+    ApiKeyId, CredentialId, EntryId, OauthClientId, SessionId, TenantId, TokenId, UserId,
+};
 use tenantry_domain::ledger::Hash;
 use tenantry_domain::scope::Scopes;
 use tokio_postgres::Row;
@@ -93,6 +95,8 @@ values! {
     TenantId => |it| Self::Id(it.as_uuid()),
     UserId => |it| Self::Id(it.as_uuid()),
     ApiKeyId => |it| Self::Id(it.as_uuid()),
+    SessionId => |it| Self::Id(it.as_uuid()),
+    TokenId => |it| Self::Id(it.as_uuid()),
     OauthClientId => |it| Self::Id(it.as_uuid()),
     CredentialId => |it| Self::Id(it.as_uuid()),
     EntryId => |it| Self::Id(it.as_uuid()),

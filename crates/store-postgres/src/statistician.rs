@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry_domain::access::{
-    Bearer, BearerId, CallerProbe, CallerState, CallerUser, TenantAccess,
+    Bearer, BearerId, CallerProbe, CallerState, CallerUser, TenantAccess, TokenIds,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::{Change, Counts};
 use tenantry_domain::guarded::Guarded;
-use tenantry_domain::id::TenantId;
+use tenantry_domain::id::{SessionId, TenantId, TokenId};
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::TenantStatus;
 use tenantry_domain::user::{UserRoles, UserStatus};
@@ -22,10 +22,10 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Word, count_columns, params};
 use crate::standing::Standing;
 use crate::{PostgresStore, reading};
-use crate::{api_keys, tenants};
+use crate::{api_keys, oauth_clients, tenants};
 
 /// Nobody of whom anything is known.
-pub(crate) const NOBODY: CallerState = CallerState { tenant: None, bearer: None };
+pub(crate) const NOBODY: CallerState = CallerState { tenant: None, bearer: None, is_ended: false };
 
 #[async_trait]
 impl Statistician for PostgresStore {
@@ -72,19 +72,31 @@ impl Statistician for PostgresStore {
 /// Asks what a caller is worth now, if there is one to ask for.
 pub(crate) fn ask_caller(probe: Option<CallerProbe>) -> Command {
     let user = match probe {
-        Some(CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)) }) => {
+        Some(CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)), .. }) => {
             return api_keys::ask_presented(tenant, secret);
+        }
+        Some(CallerProbe { tenant, bearer: Some(BearerId::Client(client)), token }) => {
+            let (token, session) = ids(token);
+            return oauth_clients::ask_calling(tenant, client, token, session);
         }
         Some(CallerProbe { bearer: Some(BearerId::User(user)), .. }) => Some(user),
         Some(CallerProbe { bearer: None, .. }) | None => None,
     };
+    let (token, session) = ids(probe.and_then(|it| it.token));
     Command::new(
-        "SELECT t.status, u.status, u.tenant_admin, u.member, u.email, u.name
+        "SELECT t.status,
+             EXISTS (SELECT 1 FROM revoked_tokens WHERE tenant_id = $1 AND token_id IN ($3, $4)),
+             u.status, u.tenant_admin, u.member, u.email, u.name
          FROM tenants t
              LEFT JOIN users u ON u.tenant_id = t.tenant_id AND u.tenant_id = $1 AND u.user_id = $2
          WHERE t.tenant_id = $1 AND t.status <> 'deleted'",
-        params![probe.map(|it| it.tenant), user],
+        params![probe.map(|it| it.tenant), user, token, session],
     )
+}
+
+/// What a token is looked for by among those that were ended.
+fn ids(token: Option<TokenIds>) -> (Option<TokenId>, Option<SessionId>) {
+    (token.map(|it| it.id), token.and_then(|it| it.session))
 }
 
 /// What was found of a caller.
@@ -96,18 +108,26 @@ pub(crate) fn read_caller(
     let Some(row) = found.first() else { return Ok(NOBODY) };
     let tenant = Some(row.try_get::<_, Word<TenantStatus>>(0)?.0);
     if let Some(BearerId::ApiKey(_)) = probe.and_then(|it| it.bearer) {
-        return Ok(CallerState { tenant, bearer: api_keys::read_presented(row, clock)? });
+        let bearer = api_keys::read_presented(row, clock)?;
+        return Ok(CallerState { tenant, bearer, is_ended: false });
     }
-    let user = match row.try_get::<_, Option<Word<UserStatus>>>(1)? {
+    let is_ended = row.try_get(1)?;
+    if let Some(BearerId::Client(_)) = probe.and_then(|it| it.bearer) {
+        let client = oauth_clients::read_calling(row)?;
+        let bearer = client.map(|client| Bearer::Client(Arc::new(client)));
+        return Ok(CallerState { tenant, bearer, is_ended });
+    }
+    let user = match row.try_get::<_, Option<Word<UserStatus>>>(2)? {
         None => None,
         Some(Word(status)) => Some(CallerUser {
             status,
-            roles: UserRoles { tenant_admin: row.try_get(2)?, member: row.try_get(3)? },
-            email: row.try_get(4)?,
-            name: row.try_get(5)?,
+            roles: UserRoles { tenant_admin: row.try_get(3)?, member: row.try_get(4)? },
+            email: row.try_get(5)?,
+            name: row.try_get(6)?,
         }),
     };
-    Ok(CallerState { tenant, bearer: user.map(|user| Bearer::User(Arc::new(user))) })
+    let bearer = user.map(|user| Bearer::User(Arc::new(user)));
+    Ok(CallerState { tenant, bearer, is_ended })
 }
 
 /// The counts after the last entry not later than `at`, corrected by what expired between the two.

@@ -84,6 +84,8 @@ const OTHERS: &str = "
     INSERT INTO usage_events SELECT id, 'gateway', e::text, 0 FROM others, generate_series(1, 6) e;
     INSERT INTO storage_sources SELECT id, s::text, 1, 0 FROM others, generate_series(1, 3) s;
     INSERT INTO storage_totals SELECT id, 3 FROM others;
+    INSERT INTO revoked_tokens
+        SELECT id, gen_random_uuid(), 9000000000000000 FROM others, generate_series(1, 3);
     INSERT INTO idempotency_marks SELECT id, decode(md5(m::text), 'hex'), '', '',
         9000000000000000, NULL FROM others, generate_series(1, 3) m;
 ";
@@ -116,6 +118,9 @@ async fn exercise(f: &Fixture) {
     suite::key_uses::each_text_has_its_newest_use(f).await;
     suite::key_uses::a_change_notes_the_use_of_its_key(f).await;
     suite::oauth_clients::each_step_is_counted(f).await;
+    suite::tokens::what_is_over_is_forgotten(f).await;
+    suite::tokens::what_was_ended_is_known_at_once(f).await;
+    suite::tokens::clients_are_known_as_they_are_now(f).await;
     suite::oauth_clients::a_new_secret_leaves_an_entry(f).await;
     suite::credentials::each_step_is_counted(f).await;
     suite::credentials::revealing_leaves_an_entry(f).await;
@@ -353,6 +358,7 @@ async fn where_tables_are_spread_each_has_its_place() {
     let told = [
         "0001_initial (Citus: 17 tables spread by tenant_id, 3 copied to every node)",
         "0002_api_key_uses (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
+        "0003_revoked_tokens (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
     ];
     assert_eq!(applied, told);
     let asked = |condition: &str| {

@@ -47,6 +47,7 @@ mod snapshot;
 mod sql;
 mod statistician;
 mod tenants;
+mod tokens;
 mod usage;
 mod users;
 mod writer;

@@ -93,6 +93,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "api_key_uses",
         sql: include_str!("../migrations/0009_api_key_uses.sql"),
     },
+    Migration {
+        version: 10,
+        name: "revoked_tokens",
+        sql: include_str!("../migrations/0010_revoked_tokens.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

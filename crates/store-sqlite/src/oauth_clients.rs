@@ -173,13 +173,21 @@ impl OauthClients for SqliteStore {
 }
 
 fn get(connection: &Connection, tenant: TenantId, id: OauthClientId) -> Result<OauthClient> {
+    find(connection, tenant, id)?.ok_or_else(|| Error::NotFound(Missing::OauthClient).into())
+}
+
+/// A client, if it is there.
+pub(crate) fn find(
+    connection: &Connection,
+    tenant: TenantId,
+    id: OauthClientId,
+) -> Result<Option<OauthClient>> {
     let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM oauth_clients WHERE tenant_id = ?1 AND oauth_client_id = ?2"
     );
-    sql::optional(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())], read)?
-        .ok_or_else(|| Error::NotFound(Missing::OauthClient).into())
+    sql::optional(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())], read)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<OauthClient> {

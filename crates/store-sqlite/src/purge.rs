@@ -20,6 +20,7 @@ const TABLES: &[(&str, &str)] = &[
     ("api_key_secrets", "secret_hash"),
     ("api_key_uses", "key_id, secret_hash, slot"),
     ("oauth_clients", "oauth_client_id"),
+    ("revoked_tokens", "token_id"),
     ("credentials", "credential_id"),
     ("expiries", "due_at, kind"),
     ("usage_months", "month, slot"),

@@ -16,6 +16,7 @@ use tenantry_domain::usage::{Bytes, CallCount};
 use crate::books::{corrected, head, next_due};
 use crate::error::Result;
 use crate::sql::{self, Number, Word, tenant_id};
+use crate::tokens;
 use crate::usage::{self, Schema};
 
 /// Months that are kept of a tenant's calls: the statistics tell two, and a report can be early.
@@ -92,6 +93,8 @@ pub(crate) struct Snapshot {
     next_due: Option<Timestamp>,
     /// Calls that were changes, and those that other services have reported.
     calls: Calls,
+    /// Whether tokens were ended before their time of late: then each is looked for.
+    pub(crate) has_ended_tokens: bool,
     /// What has called since.
     callers: Mutex<HashMap<BearerId, Bearer>>,
 }
@@ -126,6 +129,7 @@ impl Snapshot {
             at,
             next_due: next_due(connection, tenant, at)?,
             calls: Calls::load(connection, Schema::Main, tenant, at)?,
+            has_ended_tokens: tokens::has_ended(connection, tenant)?,
             callers: Mutex::default(),
         }))
     }
@@ -173,7 +177,7 @@ impl Snapshot {
             return Ok(Some(match known.clone() {
                 // Calls that were counted since were not received before the clock shows it.
                 Bearer::ApiKey { key, at } => Bearer::ApiKey { key, at: at.max(clock) },
-                Bearer::User(user) => Bearer::User(user),
+                other @ (Bearer::User(_) | Bearer::Client(_)) => other,
             }));
         }
         // Nothing is remembered of what is not there: anybody can make up any number of keys.

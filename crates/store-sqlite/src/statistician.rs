@@ -21,7 +21,7 @@ use crate::projection::Memory;
 use crate::snapshot::{Calls, Snapshot};
 use crate::sql::{self, At, count_columns, tenant_id};
 use crate::usage::Schema;
-use crate::{Server, SqliteStore, api_keys, tenants, users};
+use crate::{Server, SqliteStore, api_keys, oauth_clients, tenants, tokens, users};
 
 /// Reads of the database between which somebody else was quicker; then calls are held up for one.
 const ATTEMPTS: usize = 8;
@@ -95,7 +95,7 @@ impl SqliteStore {
             None if server.projection.is_changing(probe.tenant) => return in_database(),
             None => match self.read_through(server, probe.tenant, memory)? {
                 Some((snapshot, _)) => snapshot,
-                None => return Ok(CallerState { tenant: None, bearer: None }),
+                None => return Ok(CallerState::default()),
             },
         };
         let bearer = match probe.bearer {
@@ -104,7 +104,13 @@ impl SqliteStore {
                 self.readers.snapshot(|connection| bearer(connection, probe.tenant, id, clock))
             })?,
         };
-        Ok(CallerState { tenant: Some(snapshot.status), bearer })
+        let is_ended = match probe.token {
+            Some(token) if snapshot.has_ended_tokens => self
+                .readers
+                .snapshot(|connection| tokens::is_ended(connection, probe.tenant, token))?,
+            _ => false,
+        };
+        Ok(CallerState { tenant: Some(snapshot.status), bearer, is_ended })
     }
 
     /// The statistics of a tenant now; `None` if there is no such tenant (any more).
@@ -211,7 +217,8 @@ fn caller_state(
         Some(id) if tenant.is_some() => bearer(connection, probe.tenant, id, clock)?,
         _ => None,
     };
-    Ok(CallerState { tenant, bearer })
+    let ended = probe.token.map(|token| tokens::is_ended(connection, probe.tenant, token));
+    Ok(CallerState { tenant, bearer, is_ended: ended.transpose()?.unwrap_or_default() })
 }
 
 fn bearer(
@@ -224,6 +231,8 @@ fn bearer(
         BearerId::User(id) => {
             caller_user(connection, tenant, id)?.map(|user| Bearer::User(Arc::new(user)))
         }
+        BearerId::Client(id) => oauth_clients::find(connection, tenant, id)?
+            .map(|client| Bearer::Client(Arc::new(client))),
         BearerId::ApiKey(secret) => {
             let key = api_keys::presented(connection, tenant, secret)?;
             // The tenant may be gone since it was looked for, and its keys are nobody's then.

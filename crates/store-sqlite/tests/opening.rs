@@ -69,6 +69,7 @@ fn migrations_are_applied_once() {
             "0007_outside_changes",
             "0008_outside_changes_are_announced",
             "0009_api_key_uses",
+            "0010_revoked_tokens",
             "0001_calls",
             "0002_calls_installation",
             "0003_calls_api_key_uses",
@@ -157,6 +158,8 @@ async fn names_that_were_there_are_sorted_and_found() {
          DROP INDEX idempotency_marks_by_user;
          ALTER TABLE idempotency_marks DROP COLUMN user_id;
          DROP TABLE api_key_uses;
+         DROP TABLE revoked_tokens;
+         ALTER TABLE oauth_clients DROP COLUMN jwks;
          ALTER TABLE api_keys ADD COLUMN last_used_at INTEGER;
          ALTER TABLE api_keys DROP COLUMN rate_limit;
          ALTER TABLE api_key_secrets DROP COLUMN prefix;

@@ -45,6 +45,7 @@ use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
+use tenantry_domain::token::EndedToken;
 use tenantry_domain::usage::{Tally, UsageEvent, UsageOutcome};
 use tenantry_domain::user::{
     Collision, Erased, Identity, NewUser, User, UserFilter, UserPatch, Warned,
@@ -76,6 +77,7 @@ pub trait Store:
     + Usage
     + Expiries
     + Marks
+    + Tokens
     + Recounts
     + Purge
 {
@@ -93,6 +95,7 @@ impl<T> Store for T where
         + Usage
         + Expiries
         + Marks
+        + Tokens
         + Recounts
         + Purge
 {
@@ -435,6 +438,17 @@ pub trait Expiries: Send + Sync {
     /// Appends entries for what has expired, at most this many instants of it. Reads are exact without it; it
     /// keeps them, and the next change of each tenant, cheap.
     async fn settle(&self, limit: usize) -> Result<Settled>;
+}
+
+/// Tokens that are ended before their time.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    /// Ends something of the tenant, from the next request on. Answers whether it is new: of two
+    /// who end the same thing one is told so.
+    async fn end_token(&self, access: &TenantAccess, token: EndedToken) -> Result<bool>;
+
+    /// Removes what has ended by itself since, at most this many. Answers how many.
+    async fn forget_ended_tokens(&self, limit: u32) -> Result<u32>;
 }
 
 /// Marks of requests that may be repeated.

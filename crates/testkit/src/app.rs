@@ -13,6 +13,7 @@ use tenantry_domain::tenant::{NewTenant, Subscription};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{User, UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
+use tenantry_security::realm::{TokenBearer, TokenRequest};
 use tenantry_security::secret::SecretText;
 use tenantry_service::{
     ApiKeyDraft, CredentialDraft, CredentialSecret, IssuedApiKey, IssuedOauthClient,
@@ -187,10 +188,10 @@ impl TestApp {
 
     /// A token that is valid for an hour.
     pub fn token(&self, bearer: Bearer) -> String {
-        let request = tenantry_security::realm::TokenRequest {
+        let request = TokenRequest {
             tenant: bearer.tenant,
-            subject: bearer.subject,
-            role: bearer.role,
+            bearer: TokenBearer::Person { id: bearer.subject, role: bearer.role },
+            session: None,
             ttl_seconds: 3_600,
         };
         self.service.realm().issue(&request).unwrap().text.expose().to_owned()

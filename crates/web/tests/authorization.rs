@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
 use tenantry_domain::scope::Scope;
-use tenantry_security::realm::TokenRequest;
+use tenantry_security::realm::{TokenBearer, TokenRequest};
 use tenantry_testkit::{Answer, Bearer, Request, TestApp};
 
 /// Who may.
@@ -145,8 +145,8 @@ async fn send(app: &TestApp, (method, path, access): (&str, &str, Access), calle
         Caller::Expired => {
             let request = TokenRequest {
                 tenant: TenantId::PLATFORM,
-                subject: None,
-                role: Role::SuperAdmin,
+                bearer: TokenBearer::Person { id: None, role: Role::SuperAdmin },
+                session: None,
                 ttl_seconds: 1,
             };
             let token = app.service.realm().issue(&request).unwrap();

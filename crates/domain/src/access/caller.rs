@@ -8,8 +8,11 @@ use crate::api_key::{KeyRefusal, KeyUse, LastUse, PresentedKey, SecretHash};
 use crate::clock::Timestamp;
 use crate::error::{AuthFailure, Denied, Error, Result};
 use crate::etag::IfMatch;
-use crate::id::{TenantId, UserId};
+use crate::id::{OauthClientId, SessionId, TenantId, TokenId, UserId};
 use crate::ledger::{ActorInfo, ActorKind};
+use crate::network::check_address;
+use crate::oauth_client::{ClientStatus, OauthClient};
+use crate::scope::Scopes;
 use crate::tenant::TenantStatus;
 use crate::usage::Call;
 use crate::user::{UserRoles, UserStatus};
@@ -21,6 +24,17 @@ pub struct Principal {
     pub tenant: TenantId,
     /// What it is within that tenant.
     pub kind: PrincipalKind,
+    /// What its token is known by, if it has one that can be ended before its time.
+    pub token: Option<TokenIds>,
+}
+
+/// What a token is known by, for who ends it before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenIds {
+    /// The token itself.
+    pub id: TokenId,
+    /// The session it was issued in, which ends all of its tokens.
+    pub session: Option<SessionId>,
 }
 
 /// The kinds of principal.
@@ -42,6 +56,13 @@ pub enum PrincipalKind {
     },
     /// Whoever has the text of an API key, of which this is the hash.
     ApiKey(SecretHash),
+    /// An OAuth client.
+    Client {
+        /// Which one.
+        id: OauthClientId,
+        /// What its token is for.
+        scopes: Scopes,
+    },
 }
 
 impl Principal {
@@ -51,8 +72,9 @@ impl Principal {
             PrincipalKind::User { id, .. } => Some(BearerId::User(id)),
             PrincipalKind::Operator { .. } => None,
             PrincipalKind::ApiKey(secret) => Some(BearerId::ApiKey(secret)),
+            PrincipalKind::Client { id, .. } => Some(BearerId::Client(id)),
         };
-        CallerProbe { tenant: self.tenant, bearer }
+        CallerProbe { tenant: self.tenant, bearer, token: self.token }
     }
 }
 
@@ -63,12 +85,14 @@ pub struct CallerProbe {
     pub tenant: TenantId,
     /// What of that tenant the caller must be.
     pub bearer: Option<BearerId>,
+    /// What must not have been ended.
+    pub token: Option<TokenIds>,
 }
 
 impl CallerProbe {
     /// What to look up about somebody who is nothing that the tenant has.
     pub const fn of_tenant(tenant: TenantId) -> Self {
-        Self { tenant, bearer: None }
+        Self { tenant, bearer: None, token: None }
     }
 }
 
@@ -79,15 +103,19 @@ pub enum BearerId {
     User(UserId),
     /// An API key, by the hash of one of its texts.
     ApiKey(SecretHash),
+    /// An OAuth client.
+    Client(OauthClientId),
 }
 
 /// What the store knows about a caller now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CallerState {
     /// The state of the caller's tenant; `None` if there is no such tenant (any more).
     pub tenant: Option<TenantStatus>,
     /// What the probe asked for, if it is there.
     pub bearer: Option<Bearer>,
+    /// Whether the token or its session was ended before its time.
+    pub is_ended: bool,
 }
 
 impl CallerState {
@@ -99,7 +127,7 @@ impl CallerState {
                 Some((key, Some(KeyRefusal::TenantSuspended)))
             }
             (TenantStatus::Active, Bearer::ApiKey { key, at }) => Some((key, key.refusal(*at))),
-            (_, Bearer::User(_)) => None,
+            (_, Bearer::User(_) | Bearer::Client(_)) => None,
         }
     }
 }
@@ -109,6 +137,8 @@ impl CallerState {
 pub enum Bearer {
     /// A user.
     User(Arc<CallerUser>),
+    /// An OAuth client.
+    Client(Arc<OauthClient>),
     /// An API key.
     ApiKey {
         /// The key, and one of its texts.
@@ -146,8 +176,8 @@ impl Caller {
     /// Confirms a principal by what the store knows of it now.
     ///
     /// # Errors
-    /// [`AuthFailure`] if its tenant is gone, its user is gone or may not sign in, or its key is no
-    /// good now or not for this address. A user who has lost a role is still known, and may less.
+    /// [`AuthFailure`] if its tenant is gone, its token was ended, its user or client is gone or may
+    /// not act, or its key is no good now, or it is not for this address. A user who has lost a role is still known, and may less.
     pub fn admit(
         principal: &Principal,
         state: &CallerState,
@@ -155,7 +185,9 @@ impl Caller {
         call: Option<Arc<Call>>,
     ) -> Result<Self> {
         let revoked = Error::Unauthenticated(AuthFailure::Revoked);
-        let Some(tenant_status) = state.tenant else { return Err(revoked) };
+        let Some(tenant_status) = state.tenant.filter(|_| !state.is_ended) else {
+            return Err(revoked);
+        };
         let (power, kind, id, name, email) = match (&principal.kind, &state.bearer) {
             (PrincipalKind::User { id, role }, Some(Bearer::User(user)))
                 if user.status == UserStatus::Active =>
@@ -180,6 +212,14 @@ impl Caller {
                 let power = Power::Scopes(key.scopes.clone());
                 let name = Some(key.name.to_string());
                 (power, ActorKind::ApiKey, key.id.to_string(), name, None)
+            }
+            (PrincipalKind::Client { scopes, .. }, Some(Bearer::Client(client)))
+                if client.status == ClientStatus::Active =>
+            {
+                check_address(&client.ip_allowlist, ip).map_err(Error::Unauthenticated)?;
+                let power = Power::Scopes(scopes.within(&client.scopes));
+                let name = Some(client.name.to_string());
+                (power, ActorKind::OauthClient, client.id.to_string(), name, None)
             }
             _ => return Err(revoked),
         };

@@ -17,7 +17,7 @@ const ADMIN: UserRoles = UserRoles { tenant_admin: true, member: true };
 
 /// Authority of a user of the tenant, as it is when it asks.
 async fn authority(f: &Fixture, tenant: TenantId, user: UserId, role: Role) -> TenantAccess {
-    let principal = Principal { tenant, kind: PrincipalKind::User { id: user, role } };
+    let principal = Principal { tenant, kind: PrincipalKind::User { id: user, role }, token: None };
     let state = f.store.caller_state(&principal.probe()).await.unwrap();
     let caller = Caller::admit(&principal, &state, None, None).unwrap();
     caller.authorize(tenant, tenant, Scope::UsersWrite).unwrap()
@@ -60,8 +60,11 @@ pub async fn a_change_after_the_tenant_was_suspended_does_not_happen(f: &Fixture
     let tenant = f.tenant("Acme").await;
     let user = admin(f, tenant, "ann@example.com").await;
     let access = authority(f, tenant, user.id, Role::TenantAdmin).await;
-    let principal =
-        Principal { tenant, kind: PrincipalKind::User { id: user.id, role: Role::TenantAdmin } };
+    let principal = Principal {
+        tenant,
+        kind: PrincipalKind::User { id: user.id, role: Role::TenantAdmin },
+        token: None,
+    };
     f.store.govern_tenant(&system(tenant), Governance::Suspend).await.unwrap();
     let refused = f.store.create_user(&access, f.new_user("late@example.com")).await;
     assert_fault!(refused, Error::Denied(Denied::TenantSuspended));

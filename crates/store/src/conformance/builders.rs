@@ -79,9 +79,12 @@ pub fn if_match(tenant: TenantId, if_match: IfMatch) -> TenantAccess {
 }
 
 fn caller(tenant: TenantId, role: Role, call: Option<&Arc<Call>>) -> Caller {
-    let principal =
-        Principal { tenant, kind: PrincipalKind::Operator { token: OPERATOR.into(), role } };
-    let state = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
+    let principal = Principal {
+        tenant,
+        kind: PrincipalKind::Operator { token: OPERATOR.into(), role },
+        token: None,
+    };
+    let state = CallerState { tenant: Some(TenantStatus::Active), ..CallerState::default() };
     Caller::admit(&principal, &state, None, call.cloned()).unwrap()
 }
 
@@ -251,7 +254,7 @@ impl Fixture {
         tenant: TenantId,
         secret: SecretHash,
     ) -> Option<(Arc<PresentedKey>, Option<KeyRefusal>)> {
-        let probe = CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)) };
+        let probe = CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)), token: None };
         let state = self.store.caller_state(&probe).await.unwrap();
         let (with_statistics, _) = self.store.statistics(&probe, tenant).await.unwrap();
         assert_eq!(with_statistics.presented(), state.presented());

@@ -23,7 +23,8 @@ const ADMIN: UserRoles = UserRoles { tenant_admin: true, member: false };
 /// Authority over a tenant by a user.
 fn by(home: TenantId, user: &User, target: TenantId, call: Option<Arc<Call>>) -> TenantAccess {
     let role = if home == TenantId::PLATFORM { Role::SuperAdmin } else { Role::TenantAdmin };
-    let principal = Principal { tenant: home, kind: PrincipalKind::User { id: user.id, role } };
+    let principal =
+        Principal { tenant: home, kind: PrincipalKind::User { id: user.id, role }, token: None };
     let known = CallerUser {
         status: user.status,
         roles: user.roles,
@@ -33,6 +34,7 @@ fn by(home: TenantId, user: &User, target: TenantId, call: Option<Arc<Call>>) ->
     let state = CallerState {
         tenant: Some(TenantStatus::Active),
         bearer: Some(Bearer::User(known.into())),
+        is_ended: false,
     };
     let caller = Caller::admit(&principal, &state, "192.0.2.7".parse().ok(), call).unwrap();
     caller.authorize(target, target, Scope::UsersWrite).unwrap()

@@ -49,6 +49,7 @@ pub mod purge;
 pub mod reports;
 mod steps;
 pub mod tenants;
+pub mod tokens;
 pub mod users;
 
 pub use driver::{Driver, List, Outcome, Refusal};
@@ -246,6 +247,12 @@ macro_rules! conformance_suite {
                 tenants_are_found
                 a_tenant_changes_itself
             }
+            tokens {
+                what_was_ended_is_known_at_once
+                what_is_over_is_forgotten
+                nothing_is_left_of_a_tenant
+                clients_are_known_as_they_are_now
+            }
             users {
                 each_step_is_counted
                 a_removed_admin_is_none
@@ -295,6 +302,7 @@ mod tests {
             ("purge", include_str!("purge.rs")),
             ("reports", include_str!("reports.rs")),
             ("tenants", include_str!("tenants.rs")),
+            ("tokens", include_str!("tokens.rs")),
             ("users", include_str!("users.rs")),
         ] {
             let (_, list) = listed.split_once(&format!("\n            {file} {{\n")).unwrap();

@@ -135,7 +135,7 @@ pub async fn suspending_changes_no_count(f: &Fixture) {
         assert_eq!(f.newest_entry(tenant).await.action, action);
         assert_eq!(f.counts(tenant).await, counts);
         let state = f.store.caller_state(&CallerProbe::of_tenant(tenant)).await.unwrap();
-        assert_eq!(state, CallerState { tenant: Some(status), bearer: None });
+        assert_eq!(state, CallerState { tenant: Some(status), ..CallerState::default() });
 
         f.clock.advance(10);
         let again = f.store.govern_tenant(&system(tenant), act).await.unwrap();

@@ -177,7 +177,7 @@ pub async fn callers_are_known_as_they_are_now(f: &Fixture) {
     let (tenant, other) = (f.tenant("Acme").await, f.tenant("Other").await);
     let unknown = f.new_tenant("unknown").id;
     let user = f.user(tenant, "Ann@example.com").await;
-    let probe = |tenant| CallerProbe { tenant, bearer: Some(BearerId::User(user.id)) };
+    let probe = |tenant| CallerProbe { tenant, bearer: Some(BearerId::User(user.id)), token: None };
     let known = |status, roles| CallerState {
         tenant: Some(TenantStatus::Active),
         bearer: Some(Bearer::User(Arc::new(CallerUser {
@@ -186,8 +186,9 @@ pub async fn callers_are_known_as_they_are_now(f: &Fixture) {
             email: "Ann@example.com".to_owned(),
             name: None,
         }))),
+        is_ended: false,
     };
-    let nobody = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
+    let nobody = CallerState { tenant: Some(TenantStatus::Active), ..CallerState::default() };
 
     let state = async || {
         let state = f.store.caller_state(&probe(tenant)).await.unwrap();
@@ -205,7 +206,7 @@ pub async fn callers_are_known_as_they_are_now(f: &Fixture) {
 
     assert_eq!(f.store.caller_state(&probe(other)).await.unwrap(), nobody);
     let state = f.store.caller_state(&probe(unknown)).await.unwrap();
-    assert_eq!(state, CallerState { tenant: None, bearer: None });
+    assert_eq!(state, CallerState::default());
 }
 
 /// The statistics of a tenant open for nobody but who has authority over it.

@@ -265,8 +265,9 @@ fn operator(tenant: TenantId) -> Result<TenantAccess> {
     let principal = Principal {
         tenant,
         kind: PrincipalKind::Operator { token: "demo".into(), role: Role::TenantAdmin },
+        token: None,
     };
-    let state = CallerState { tenant: Some(TenantStatus::Active), bearer: None };
+    let state = CallerState { tenant: Some(TenantStatus::Active), ..CallerState::default() };
     Caller::admit(&principal, &state, None, None)?.authorize(tenant, tenant, Scope::UsersWrite)
 }
 
