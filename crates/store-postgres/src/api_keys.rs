@@ -22,6 +22,7 @@ use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::books::Books;
 use crate::error::{Fault, Result};
 use crate::pages::page_of;
@@ -29,7 +30,6 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, ScopeLine, json, json_text, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{PostgresStore, reading};
 
 /// In the order of [`read`]; `$tenant` stands for the tenant.
 macro_rules! columns {
@@ -100,7 +100,7 @@ impl ApiKeys for PostgresStore {
         page: &PageRequest<ApiKey>,
     ) -> tenantry_domain::error::Result<Page<ApiKey>> {
         let (tenant, clock) = (access.tenant(), self.context.clock.now());
-        reading(async {
+        self.retried(|| async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;

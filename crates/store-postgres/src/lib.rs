@@ -208,8 +208,8 @@ impl PostgresStore {
         if let Outcome::Done(value) = outcome {
             if let Some(idempotency) = access.idempotency() {
                 let now = self.context.clock.now();
-                marks::keep(&mut books.session, idempotency, value, books.person, now)?;
-                left = Some(idempotency.mark());
+                let person = books.person;
+                left = Some(marks::keep(&mut books.session, idempotency, value, person, now)?);
             }
             if let Some(call) = access.call() {
                 usage::count_change(&mut books.session, call);
@@ -274,11 +274,7 @@ impl PostgresStore {
 
     /// Writes what is left to write and commits. A commit that fails may have happened all the same:
     /// then it is looked for.
-    async fn close(
-        &self,
-        books: Books,
-        mark: Option<&tenantry_domain::idempotency::Mark>,
-    ) -> Result<()> {
+    async fn close(&self, books: Books, mark: Option<marks::Left>) -> Result<()> {
         let (mut session, trace) = books.finish(mark);
         session.flush().await?;
         match session.commit().await {
@@ -345,11 +341,6 @@ impl Attempts {
             Err(fault) => ControlFlow::Break(Err(fault.into_error())),
         }
     }
-}
-
-/// What several statements lead to, as the use cases are told it.
-async fn reading<T>(read: impl Future<Output = Result<T>>) -> std::result::Result<T, Error> {
-    read.await.map_err(Fault::into_error)
 }
 
 fn short() -> Fault {

@@ -74,6 +74,29 @@ pub(crate) fn read(found: &[Row], now: Timestamp) -> Result<Option<KeptMark>> {
     Ok((row.at(2)? > now).then_some(kept))
 }
 
+/// A mark as a change has left it. One with the same name that has had its time is another one: it has
+/// another end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    mark: Mark,
+    expires_at: Timestamp,
+}
+
+impl Left {
+    pub(crate) const fn tenant(&self) -> TenantId {
+        self.mark.tenant
+    }
+
+    /// Asks whether it is there.
+    pub(crate) fn ask(&self) -> Command {
+        Command::new(
+            "SELECT 1 FROM idempotency_marks
+             WHERE tenant_id = $1 AND mark_id = $2 AND request = $3 AND expires_at = $4",
+            params![self.mark.tenant, self.mark.id, self.mark.request, self.expires_at],
+        )
+    }
+}
+
 /// Keeps the mark of a change that has led to `value`, and whom its answer tells of, in place of one
 /// that has had its time.
 pub(crate) fn keep<T: 'static>(
@@ -82,26 +105,25 @@ pub(crate) fn keep<T: 'static>(
     value: &T,
     person: Option<UserId>,
     now: Timestamp,
-) -> Result<()> {
-    write(session, idempotency.mark(), &idempotency.record(value)?, person, now);
-    Ok(())
+) -> Result<Left> {
+    Ok(write(session, *idempotency.mark(), &idempotency.record(value)?, person, now))
 }
 
 /// Leaves a mark that nobody has asked for: by it alone a change that posts nothing can be told to
 /// have been committed.
-pub(crate) fn leave_trace(session: &mut Session, context: &Context, tenant: TenantId) -> Mark {
+pub(crate) fn leave_trace(session: &mut Session, context: &Context, tenant: TenantId) -> Left {
     let mark = Mark { tenant, id: Hash(context.entropy.bytes()), request: Hash::default() };
-    write(session, &mark, &Sealed(Vec::new()), None, context.clock.now());
-    mark
+    write(session, mark, &Sealed(Vec::new()), None, context.clock.now())
 }
 
 fn write(
     session: &mut Session,
-    mark: &Mark,
+    mark: Mark,
     answer: &Sealed,
     person: Option<UserId>,
     now: Timestamp,
-) {
+) -> Left {
+    let expires_at = now.plus_millis(RETENTION_MS);
     session.write(
         "INSERT INTO idempotency_marks (tenant_id, mark_id, request, answer, expires_at, user_id)
          VALUES ($1, $2, $3, $4, $5, $6)
@@ -112,10 +134,11 @@ fn write(
             mark.id,
             mark.request,
             answer.0.clone(),
-            now.plus_millis(RETENTION_MS),
+            expires_at,
             person
         ],
     );
+    Left { mark, expires_at }
 }
 
 /// Empties every answer that tells of a person. The marks stay: what took effect once does not take
