@@ -135,11 +135,15 @@ impl PostgresStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, OpenError> {
-        let (store, _) = Self::migrate(options, clock, entropy).await?;
+        let store = Self::at(options, clock, entropy)?;
+        // A pointer to it, since the compiler gives up on futures that are too deep within others.
+        Box::pin(migrate::migrate(&store.database, &store.context)).await?;
         Ok(store)
     }
 
-    /// As [`PostgresStore::serve`]; answers also the names of the migrations that were applied.
+    /// As [`PostgresStore::serve`]; where the Citus extension was made after the tables, it spreads them
+    /// too, which takes long if there is much in them. Answers also what was done: the names of the
+    /// migrations that were applied, and how many tables were spread.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -149,9 +153,9 @@ impl PostgresStore {
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<(Self, Vec<String>), OpenError> {
         let store = Self::at(options, clock, entropy)?;
-        // A pointer to it, since the compiler gives up on futures that are too deep within others.
-        let applied = Box::pin(migrate::migrate(&store.database, &store.context)).await?;
-        Ok((store, applied))
+        let mut done = Box::pin(migrate::migrate(&store.database, &store.context)).await?;
+        done.extend(Box::pin(migrate::spread(&store.database)).await?);
+        Ok((store, done))
     }
 
     /// Opens a database for the command line. It must be at this version.

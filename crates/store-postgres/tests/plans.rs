@@ -335,6 +335,8 @@ const CITUS: &str = "
     CREATE FUNCTION create_distributed_table(spread regclass, of text, colocate_with text DEFAULT '')
         RETURNS void LANGUAGE sql AS $$ INSERT INTO citus.asked (function, spread, of, beside)
             VALUES ('distributed', $1, $2, $3) $$;
+    CREATE VIEW citus_tables AS
+        SELECT spread AS table_name, function AS citus_table_type FROM citus.asked;
     CREATE FUNCTION create_reference_table(copied regclass)
         RETURNS void LANGUAGE sql AS $$ INSERT INTO citus.asked (function, spread, of, beside)
             VALUES ('reference', $1, '', '') $$;
@@ -360,10 +362,37 @@ async fn where_tables_are_spread_each_has_its_place() {
     };
     assert_eq!(asked("function = 'distributed' AND of = 'tenant_id'"), tables);
     // Tenants first, and all others beside them.
-    assert_eq!(asked("number = 1 AND beside = ''"), BTreeSet::from(["tenants".to_owned()]));
+    assert_eq!(asked("number = 1 AND beside = 'default'"), BTreeSet::from(["tenants".to_owned()]));
     assert_eq!(asked("beside = 'tenants'").len(), tables.len() - 1);
     // Which migrations were applied is asked for by whoever migrates alone.
     let mut global: BTreeSet<_> = GLOBAL.iter().map(|table| (*table).to_owned()).collect();
     global.remove("tenantry_migrations");
     assert_eq!(asked("function = 'reference'"), global);
+}
+
+/// Those that are there when the extension is made are spread by the next who migrates, once.
+#[tokio::test]
+async fn tables_of_before_are_spread_too() {
+    let database = databases::migrated().await;
+    let migrate = async || {
+        let clock = Arc::new(ManualClock::default());
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let options = databases::options(&database);
+        PostgresStore::migrate(&options, clock, entropy).await.unwrap().1
+    };
+    assert_eq!(migrate().await, [""; 0]);
+    let tables = tenant_tables(&database);
+    database.run(CITUS);
+    // Whoever serves does not begin with it.
+    drop(open(&database, 1).await);
+    assert_eq!(database.run("SELECT count(*) FROM citus.asked"), "0");
+    // One has its place already.
+    database.run("SELECT create_distributed_table('tenants', 'tenant_id')");
+    let told =
+        format!("Citus: {} tables spread by tenant_id, 3 copied to every node", tables.len() - 1);
+    assert_eq!(migrate().await, [told]);
+    let spread = "SELECT spread FROM citus.asked WHERE function = 'distributed'";
+    assert_eq!(lines(&database, spread), tables);
+    assert_eq!(migrate().await, [""; 0]);
+    assert_eq!(database.run("SELECT count(*) FROM citus.asked"), (tables.len() + 3).to_string());
 }
