@@ -89,7 +89,9 @@ async fn attend(readers: Readers, queue: Arc<Mutex<Queue>>) {
             Ok(None) => {}
             // What there is no connection for now concerns them all.
             Err(fault) => {
-                take(&queue, usize::MAX).into_iter().for_each(|it| it.answer(Err(fault.clone())));
+                for read in take(&queue, usize::MAX) {
+                    read.answer(Err(fault.clone()));
+                }
             }
         }
     }

@@ -38,7 +38,7 @@ const ABOUT_ALL: &[(&str, Option<&str>)] = &[
     // This one names its tenant, and both indexes are as good.
     ("DELETE FROM idempotency_marks WHERE tenant_id = $1", Some("idempotency_marks_by_time")),
     // Deleted tenants, of which there are few.
-    ("SELECT tenant_id FROM purges LIMIT $1", None),
+    ("SELECT tenant_id FROM purges LIMIT 2", None),
     ("DELETE FROM purges WHERE tenant_id = $1", None),
     // The platform's list of tenants.
     ("SELECT count(*) FROM tenants", None),

@@ -1,8 +1,6 @@
 //! A server that has become a standby behind the connections to it: what is asked of it fails with what
 //! passes, and its connections are not used again.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

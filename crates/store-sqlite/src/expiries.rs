@@ -31,7 +31,7 @@ impl Expiries for SqliteStore {
         let due = self.read(|connection| tenants_due(connection, now))?;
         let context = self.context.clone();
         let work = move |connection: &Connection| {
-            let entries = settle_all(connection, &context, &due, limit)?;
+            let entries = settle_all(connection, &context, &due, limit);
             // Where nothing came of it, coming again at once would not help.
             let after = if entries > 0 { EVER } else { now };
             Ok(Outcome::Done(Settled { entries, next_due: next_due(connection, after)? }))
@@ -43,12 +43,7 @@ impl Expiries for SqliteStore {
 /// Settles tenant after tenant, each in a savepoint of its own: one whose books do not fit must not
 /// stop the time of the others. Each has its share of the limit, so that none of which very much has
 /// expired keeps the others waiting.
-fn settle_all(
-    connection: &Connection,
-    context: &Context,
-    due: &[TenantId],
-    limit: usize,
-) -> Result<u64> {
+fn settle_all(connection: &Connection, context: &Context, due: &[TenantId], limit: usize) -> u64 {
     let (mut left, mut entries) = (limit, 0);
     for (tenant, waiting) in due.iter().zip((1..=due.len()).rev()) {
         let share = left.div_ceil(waiting);
@@ -73,7 +68,7 @@ fn settle_all(
             break;
         }
     }
-    Ok(entries)
+    entries
 }
 
 /// Tenants of which something has expired and has no entry yet, those that wait longest first.

@@ -88,6 +88,7 @@ impl Cluster {
     }
 
     /// Starts a standby of this one, which follows it.
+    #[must_use]
     pub fn standby(&self) -> Self {
         Self::make(self.settings, false, Some(self))
     }

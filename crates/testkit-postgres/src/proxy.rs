@@ -267,11 +267,11 @@ impl Line {
     /// Notes what the server says, and changes it if it is to be hidden.
     fn hear(&mut self, message: &mut Vec<u8>) {
         match message[0] {
-            b'D' if std::mem::take(&mut self.asked_if_read_only) => {
-                if lock(&self.plan).hides_standbys {
-                    // A row of one column.
-                    *message = b"D\0\0\0\x0d\0\x01\0\0\0\x03off".to_vec();
-                }
+            b'D' if std::mem::take(&mut self.asked_if_read_only)
+                && lock(&self.plan).hides_standbys =>
+            {
+                // A row of one column.
+                *message = b"D\0\0\0\x0d\0\x01\0\0\0\x03off".to_vec();
             }
             b'Z' => self.answered += 1,
             // It wants the rows of a copy, and overlooks that it was asked for an answer before them.
