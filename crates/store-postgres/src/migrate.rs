@@ -136,14 +136,7 @@ pub(crate) async fn spread(database: &Database) -> std::result::Result<Option<St
     let spread = async {
         let mut session = database.patient().await?;
         Lock::Migration.take_here(&mut session);
-        if !are_tables_spread(&mut session).await? {
-            return Ok(None);
-        }
-        let placed = "SELECT table_name::text FROM citus_tables
-             WHERE citus_table_type IN ('distributed', 'reference')";
-        let placed = session.all(placed, Vec::new()).await?;
-        let placed = placed.iter().map(|row| Ok(row.try_get(0)?));
-        let placed = placed.collect::<Result<HashSet<String>>>()?;
+        let Some(placed) = placed(&mut session).await? else { return Ok(None) };
         let mut unplaced = Places::default();
         for migration in MIGRATIONS {
             let Places { spread, copied } = migration.unplaced(&placed);
@@ -319,10 +312,23 @@ pub(crate) async fn are_tables_spread(session: &mut Session) -> Result<bool> {
     Ok(session.one(citus, Vec::new()).await?.try_get(0)?)
 }
 
+/// The tables that have a place on the machines; `None` where tables are not spread.
+async fn placed(session: &mut Session) -> Result<Option<HashSet<String>>> {
+    if !are_tables_spread(session).await? {
+        return Ok(None);
+    }
+    let placed = "SELECT table_name::text FROM citus_tables
+         WHERE citus_table_type IN ('distributed', 'reference')";
+    let placed = session.all(placed, Vec::new()).await?;
+    placed.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_>>().map(Some)
+}
+
 /// Applies a migration; answers its name, and what it did beside it.
 async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<String> {
-    let spreads = are_tables_spread(session).await?;
-    if migration.version == 1 {
+    let is_first = migration.version == 1;
+    // Where those before it have no place yet, there is none beside them.
+    let placed = placed(session).await?.filter(|placed| is_first || placed.contains(TENANTS));
+    if is_first {
         session
             .run(
                 "CREATE TABLE tenantry_migrations (
@@ -331,19 +337,21 @@ async fn apply(session: &mut Session, migration: &Migration, context: &Context) 
             )
             .await?;
     }
-    if spreads {
+    if placed.is_some() {
         session.run(ONE_BY_ONE).await?;
     }
     session.run(migration.sql).await?;
-    let placed =
-        if spreads { Some(migration.unplaced(&HashSet::new()).take(session).await?) } else { None };
+    let places = match placed {
+        Some(placed) => Some(migration.unplaced(&placed).take(session).await?),
+        None => None,
+    };
     let sql = "INSERT INTO tenantry_migrations VALUES ($1, $2, $3, $4)";
     let (now, checksum) = (context.clock.now(), migration.checksum());
     session
         .execute(sql, params![i64::from(migration.version), migration.name, checksum, now])
         .await?;
     let name = migration.number_and_name();
-    Ok(match placed {
+    Ok(match places {
         Some(places) => format!("{name} ({places})"),
         None => name,
     })

@@ -332,9 +332,13 @@ async fn the_schema_can_be_spread_by_tenant() {
 const CITUS: &str = "
     CREATE SCHEMA citus;
     CREATE TABLE citus.asked (number serial, function text, spread regclass, of text, beside text);
-    CREATE FUNCTION create_distributed_table(spread regclass, of text, colocate_with text DEFAULT '')
-        RETURNS void LANGUAGE sql AS $$ INSERT INTO citus.asked (function, spread, of, beside)
-            VALUES ('distributed', $1, $2, $3) $$;
+    CREATE FUNCTION create_distributed_table(spread regclass, of text, colocate_with text DEFAULT 'default')
+        RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            ASSERT colocate_with = 'default'
+                OR colocate_with IN (SELECT table_name::text FROM citus_tables);
+            INSERT INTO citus.asked (function, spread, of, beside)
+                VALUES ('distributed', $1, $2, $3);
+        END $$;
     CREATE VIEW citus_tables AS
         SELECT spread AS table_name, function AS citus_table_type FROM citus.asked;
     CREATE FUNCTION create_reference_table(copied regclass)
@@ -368,6 +372,31 @@ async fn where_tables_are_spread_each_has_its_place() {
     let mut global: BTreeSet<_> = GLOBAL.iter().map(|table| (*table).to_owned()).collect();
     global.remove("tenantry_migrations");
     assert_eq!(asked("function = 'reference'"), global);
+}
+
+/// So are those that a later version makes beside them.
+#[tokio::test]
+async fn tables_of_before_are_spread_after_the_next_migrations() {
+    let (newest, database) = (databases::migrated().await, databases::CLUSTER.database());
+    let first = "SELECT checksum FROM tenantry_migrations WHERE version = 1";
+    let first = newest.run(first);
+    database.run(include_str!("../migrations/0001_initial.sql"));
+    database.run(&format!(
+        "CREATE TABLE tenantry_migrations (version bigint PRIMARY KEY, name text NOT NULL,
+             checksum text NOT NULL, applied_at bigint NOT NULL);
+         INSERT INTO tenantry_migrations VALUES (1, 'initial', '{first}', 0)"
+    ));
+    database.run(CITUS);
+    let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
+    let options = databases::options(&database);
+    let (store, done) = PostgresStore::migrate(&options, clock, entropy).await.unwrap();
+    drop(store);
+    let tables = tenant_tables(&database);
+    let told =
+        format!("Citus: {} tables spread by tenant_id, 3 copied to every node", tables.len());
+    assert_eq!((done[0].as_str(), done.last()), ("0002_api_key_uses", Some(&told)));
+    let spread = "SELECT spread FROM citus.asked WHERE function = 'distributed'";
+    assert_eq!(lines(&database, spread), tables);
 }
 
 /// Those that are there when the extension is made are spread by the next who migrates, once.

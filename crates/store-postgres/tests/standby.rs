@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::usage::Tally;
 use tenantry_store::conformance::builders::{calls, own};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
@@ -26,8 +27,8 @@ async fn a_connection_to_a_standby_is_given_up() {
     let store = PostgresStore::serve(&options, clock.clone(), entropy.clone()).await.unwrap();
     let process = Fixture::new(Arc::new(store), clock, entropy, ());
     let tenant = process.tenant("Acme").await;
-    let counted = vec![calls(tenant, 1, process.now())];
-    process.store.count_calls(counted.clone()).await.unwrap();
+    let counted = || Tally::from_iter([calls(tenant, 1, process.now())]);
+    process.store.count_calls(counted()).await.unwrap();
 
     let standby: &'static Cluster = Box::leak(Box::new(primary.standby()));
     proxy.lead_to(&standby.following(&database));
@@ -39,13 +40,13 @@ async fn a_connection_to_a_standby_is_given_up() {
     };
     passes(&create("ann@example.com").await);
     passes(&process.store.ping().await);
-    passes(&process.store.count_calls(counted.clone()).await);
+    passes(&process.store.count_calls(counted()).await);
 
     // No connection is cut.
     proxy.lead_to(&database);
     create("ann@example.com").await.unwrap();
     process.store.ping().await.unwrap();
-    process.store.count_calls(counted).await.unwrap();
+    process.store.count_calls(counted()).await.unwrap();
     let statistics = process.statistics(tenant).await;
     assert_eq!((statistics.counts.users(), statistics.calls_this_month), (1, 2));
     assert_exact(&process).await;
