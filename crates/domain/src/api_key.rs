@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::action::words;
 use crate::clock::Timestamp;
 use crate::counts::{ApiKeyFacts, Counts, is_expired};
-use crate::error::AuthFailure;
+use crate::error::{AuthFailure, Conflict, Error, Result};
 use crate::id::{ApiKeyId, TenantId};
 use crate::network::{Network, check_address};
 use crate::scope::Scopes;
@@ -80,6 +80,33 @@ impl ApiKey {
         } else {
             ApiKeyStatus::Active
         }
+    }
+
+    /// The same key, revoked at an instant.
+    ///
+    /// # Errors
+    /// [`Conflict::AlreadyRevoked`].
+    pub fn revoke(mut self, at: Timestamp) -> Result<Self> {
+        if self.revoked_at.is_some() {
+            return Err(Error::Conflict(Conflict::AlreadyRevoked));
+        }
+        self.revoked_at = Some(at);
+        Ok(self)
+    }
+
+    /// The same key with a new text from an instant on, if it is good for anything then.
+    ///
+    /// # Errors
+    /// [`Conflict::AlreadyRevoked`], [`Conflict::ApiKeyExpired`].
+    pub fn rotate(self, rotation: &Rotation, at: Timestamp) -> Result<RotatedApiKey> {
+        match self.status(at) {
+            ApiKeyStatus::Active => {}
+            ApiKeyStatus::Revoked => return Err(Error::Conflict(Conflict::AlreadyRevoked)),
+            ApiKeyStatus::Expired => return Err(Error::Conflict(Conflict::ApiKeyExpired)),
+        }
+        let api_key = Self { prefix: rotation.prefix.clone(), ..self };
+        let grace = i64::from(rotation.grace_seconds) * 1_000;
+        Ok(RotatedApiKey { api_key, grace_ends_at: at.plus_millis(grace) })
     }
 }
 

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use serde::Serialize;
 use tenantry_domain::access::{Bearer, TenantAccess};
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyDetails, ApiKeyFilter, ApiKeyStatus, KeySecret, LastUse, NewApiKey, PresentedKey,
+    ApiKey, ApiKeyDetails, ApiKeyFilter, KeySecret, LastUse, NewApiKey, PresentedKey,
     RotatedApiKey, Rotation, SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
-use tenantry_domain::error::{Conflict, Error, Missing};
+use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
@@ -22,6 +22,7 @@ use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::books::Books;
 use crate::error::{Fault, Result};
 use crate::pages::page_of;
@@ -29,7 +30,6 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, ScopeLine, json, json_text, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{PostgresStore, reading};
 
 /// In the order of [`read`]; `$tenant` stands for the tenant.
 macro_rules! columns {
@@ -100,7 +100,7 @@ impl ApiKeys for PostgresStore {
         page: &PageRequest<ApiKey>,
     ) -> tenantry_domain::error::Result<Page<ApiKey>> {
         let (tenant, clock) = (access.tenant(), self.context.clock.now());
-        reading(async {
+        self.retried(|| async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
@@ -117,18 +117,14 @@ impl ApiKeys for PostgresStore {
         id: ApiKeyId,
     ) -> tenantry_domain::error::Result<ApiKey> {
         change!(self, access, |books| {
-            let mut key = get(&mut books.session, books.tenant, id).await?;
-            if key.revoked_at.is_some() {
-                return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
-            }
-            access.check_match(&key)?;
-            let before = key.facts();
-            key.revoked_at = Some(books.at);
+            let before = get(&mut books.session, books.tenant, id).await?;
+            let key = before.clone().revoke(books.at)?;
+            access.check_match(&before)?;
             books.session.write_one(
                 "UPDATE api_keys SET revoked_at = $3 WHERE tenant_id = $1 AND key_id = $2",
                 params![books.tenant, id, books.at],
             );
-            let change = Change::ApiKey { before: Some(before), after: Some(key.facts()) };
+            let change = Change::ApiKey { before: Some(before.facts()), after: Some(key.facts()) };
             post(books, access, Action::ApiKeyRevoked, id, &key, change)?;
             Ok(key)
         })
@@ -141,26 +137,14 @@ impl ApiKeys for PostgresStore {
         rotation: Rotation,
     ) -> tenantry_domain::error::Result<RotatedApiKey> {
         change!(self, access, |books| {
-            let mut key = get(&mut books.session, books.tenant, id).await?;
-            match key.status(books.at) {
-                ApiKeyStatus::Active => {}
-                ApiKeyStatus::Revoked => {
-                    return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
-                }
-                ApiKeyStatus::Expired => {
-                    return Err(Error::Conflict(Conflict::ApiKeyExpired).into());
-                }
-            }
-            let grace = i64::from(rotation.grace_seconds) * 1_000;
-            let grace_ends_at = books.at.plus_millis(grace);
-            end_secrets(books, id, grace_ends_at);
-            key.prefix.clone_from(&rotation.prefix);
-            add_secret(books, &key, rotation.secret_hash);
+            let key = get(&mut books.session, books.tenant, id).await?;
+            let rotated = key.rotate(&rotation, books.at)?;
+            end_secrets(books, id, rotated.grace_ends_at);
+            add_secret(books, &rotated.api_key, rotation.secret_hash);
             books.session.write_one(
                 "UPDATE api_keys SET prefix = $3 WHERE tenant_id = $1 AND key_id = $2",
-                params![books.tenant, id, &key.prefix],
+                params![books.tenant, id, &rotated.api_key.prefix],
             );
-            let rotated = RotatedApiKey { api_key: key, grace_ends_at };
             // The same key in the same bucket: a rotation moves no count.
             post(books, access, Action::ApiKeyRotated, id, &rotated, Change::None)?;
             Ok(rotated)

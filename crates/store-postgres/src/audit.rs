@@ -11,10 +11,10 @@ use tenantry_store::posting::Deed;
 use tenantry_store::{AuditLog, Entries, EntryFilter, Note};
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::error::Result;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Fixed, Value, Word, count_columns, params};
-use crate::{PostgresStore, reading};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -37,7 +37,7 @@ impl AuditLog for PostgresStore {
         offset: u64,
     ) -> tenantry_domain::error::Result<Entries> {
         let tenant = access.tenant();
-        reading(async {
+        self.retried(|| async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let range = seq_range(session, tenant, filter).await?;

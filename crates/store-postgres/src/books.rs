@@ -10,7 +10,6 @@ use tenantry_domain::counts::Expiry;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{TenantId, UserId};
-use tenantry_domain::idempotency::Mark;
 use tenantry_domain::ledger::{Entry, Erasable, Event, Head};
 use tenantry_domain::stats::{Heartbeat, effective_now};
 use tenantry_store::posting::{Deed, Due, Settlement, kind_from, kind_name};
@@ -238,15 +237,13 @@ impl Books {
 
     /// Writes the head, after everything is posted. Answers by what it can be told afterwards whether
     /// all of it was committed.
-    pub(crate) fn finish(mut self, mark: Option<&Mark>) -> (Session, Trace) {
+    pub(crate) fn finish(mut self, mark: Option<marks::Left>) -> (Session, Trace) {
         let tenant = self.tenant;
         if self.head.seq == self.opened_at {
             // Nothing was posted, and something may have been written all the same: a counted call.
-            let trace = match mark {
-                Some(mark) => Trace::Mark(*mark),
-                None => Trace::Mark(marks::leave_trace(&mut self.session, &self.context, tenant)),
-            };
-            return (self.session, trace);
+            let mark = mark
+                .unwrap_or_else(|| marks::leave_trace(&mut self.session, &self.context, tenant));
+            return (self.session, Trace::Mark(mark));
         }
         let Head { seq, hash, at, last_activity, counts } = self.head;
         let mut values = params![tenant, seq, hash, at, last_activity];
@@ -276,7 +273,7 @@ pub(crate) enum Trace {
     /// The newest of its entries.
     Entry { tenant: TenantId, seq: u64, hash: tenantry_domain::ledger::Hash },
     /// Its mark.
-    Mark(Mark),
+    Mark(marks::Left),
 }
 
 impl Trace {
@@ -287,7 +284,7 @@ impl Trace {
                 let sql = "SELECT 1 FROM ledger WHERE tenant_id = $1 AND seq = $2 AND hash = $3";
                 (tenant, Command::new(sql, params![tenant, seq, hash]))
             }
-            Self::Mark(mark) => (mark.tenant, marks::ask(Some(mark))),
+            Self::Mark(mark) => (mark.tenant(), mark.ask()),
         };
         let lock = "SELECT 1 FROM ledger_heads WHERE tenant_id = $1 FOR UPDATE";
         let lock = Command::new(lock, params![tenant]);

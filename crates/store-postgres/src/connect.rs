@@ -43,7 +43,7 @@ impl Database {
             pool(options, size, durability).map_err(|error| OpenError::Unusable(error.to_string()))
         };
         let limits = options.limits;
-        let readers = Readers { pool: pool(limits.pool_size, FLUSHED)?, silence: silence(&limits) };
+        let readers = Readers { pool: pool(limits.pool_size, FLUSHED)?, limits };
         Ok(Self {
             together: Together::of(readers.clone()),
             readers,
@@ -124,23 +124,34 @@ impl Database {
 #[derive(Debug, Clone)]
 pub(crate) struct Readers {
     pool: Pool,
-    silence: Duration,
+    limits: Limits,
 }
 
 impl Readers {
     /// One of them, once there is one.
     pub(crate) async fn get(&self) -> Result<Session> {
-        Ok(Session::of(get(&self.pool).await?, self.silence))
+        Ok(Session::of(get(&self.pool).await?, silence(&self.limits)))
     }
 
     /// One that nobody uses, or may be made, if there is one.
     pub(crate) async fn free(&self) -> Result<Option<Session>> {
-        let at_once = Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() };
-        match self.pool.timeout_get(&at_once).await {
-            Ok(connection) => Ok(Some(Session::of(connection, self.silence))),
+        self.until(Instant::now()).await
+    }
+
+    /// One of them, if there is one until then.
+    pub(crate) async fn until(&self, until: Instant) -> Result<Option<Session>> {
+        let wait = until.saturating_duration_since(Instant::now());
+        let timeouts = Timeouts { wait: Some(wait), ..self.pool.timeouts() };
+        match self.pool.timeout_get(&timeouts).await {
+            Ok(connection) => Ok(Some(Session::of(connection, silence(&self.limits)))),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Ok(None),
             Err(error) => Err(fault(error)),
         }
+    }
+
+    /// Until when to wait for one from now.
+    pub(crate) fn patience(&self) -> Instant {
+        Instant::now() + self.limits.queue_timeout
     }
 }
 
@@ -195,7 +206,7 @@ async fn get(pool: &Pool) -> Result<Object> {
 
 fn fault(error: PoolError) -> Fault {
     match error {
-        PoolError::Timeout(TimeoutType::Wait) => queued("too many requests wait for the database"),
+        PoolError::Timeout(TimeoutType::Wait) => queued(BUSY),
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             Fault::while_connecting(error)
         }
@@ -203,6 +214,9 @@ fn fault(error: PoolError) -> Fault {
     }
 }
 
-fn queued(why: &str) -> Fault {
+/// What is told to whoever finds no connection in time.
+pub(crate) const BUSY: &str = "too many requests wait for the database";
+
+pub(crate) fn queued(why: &str) -> Fault {
     Fault::Error(Error::Unavailable(why.to_owned()))
 }

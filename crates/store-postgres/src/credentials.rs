@@ -17,6 +17,7 @@ use tenantry_store::posting::Deed;
 use tenantry_store::{Credentials, Opening};
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::books::Books;
 use crate::error::{Fault, Result};
 use crate::pages::page_of;
@@ -24,7 +25,6 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, Value, Word, json, json_text, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{PostgresStore, reading};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -87,7 +87,7 @@ impl Credentials for PostgresStore {
         page: &PageRequest<Credential>,
     ) -> tenantry_domain::error::Result<Page<Credential>> {
         let (tenant, clock) = (access.tenant(), self.context.clock.now());
-        reading(async {
+        self.retried(|| async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;

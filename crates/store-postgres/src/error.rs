@@ -11,7 +11,7 @@ pub(crate) enum Fault {
     Error(Error),
     /// Two transactions were in each other's way and this one was undone: it may be tried again.
     Undone(String),
-    /// The connection is gone, or the server cannot serve. Whatever was not committed is undone;
+    /// The connection is gone, or the server cannot serve: another connection may. Whatever was not committed is undone;
     /// what was being committed may be there.
     Lost(String),
     /// The server does not let us in. Trying again at once would not help, and nothing was done.
@@ -97,6 +97,16 @@ fn chain(error: &tokio_postgres::Error) -> String {
 }
 
 impl Fault {
+    /// What keeps a transaction from beginning: one that may write does not on a standby, which calls
+    /// that a feature that it does not have.
+    pub(crate) fn while_beginning(error: tokio_postgres::Error) -> Self {
+        let is_standby = error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED);
+        match error.into() {
+            Self::Error(Error::Internal(text)) if is_standby => Self::Lost(text),
+            fault => fault,
+        }
+    }
+
     /// What there is no connection for yet. Whatever is no answer of the server can pass, and what it
     /// answers is about us and not about what was to be done.
     pub(crate) fn while_connecting(error: tokio_postgres::Error) -> Self {

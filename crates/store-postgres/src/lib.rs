@@ -136,11 +136,15 @@ impl PostgresStore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, OpenError> {
-        let (store, _) = Self::migrate(options, clock, entropy).await?;
+        let store = Self::at(options, clock, entropy)?;
+        // A pointer to it, since the compiler gives up on futures that are too deep within others.
+        Box::pin(migrate::migrate(&store.database, &store.context)).await?;
         Ok(store)
     }
 
-    /// As [`PostgresStore::serve`]; answers also the names of the migrations that were applied.
+    /// As [`PostgresStore::serve`]; where the Citus extension was made after the tables, it spreads them
+    /// too, which takes long if there is much in them. Answers also what was done: the names of the
+    /// migrations that were applied, and how many tables were spread.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -150,9 +154,9 @@ impl PostgresStore {
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<(Self, Vec<String>), OpenError> {
         let store = Self::at(options, clock, entropy)?;
-        // A pointer to it, since the compiler gives up on futures that are too deep within others.
-        let applied = Box::pin(migrate::migrate(&store.database, &store.context)).await?;
-        Ok((store, applied))
+        let mut done = Box::pin(migrate::migrate(&store.database, &store.context)).await?;
+        done.extend(Box::pin(migrate::spread(&store.database)).await?);
+        Ok((store, done))
     }
 
     /// Opens a database for the command line. It must be at this version.
@@ -209,8 +213,8 @@ impl PostgresStore {
         if let Outcome::Done(value) = outcome {
             if let Some(idempotency) = access.idempotency() {
                 let now = self.context.clock.now();
-                marks::keep(&mut books.session, idempotency, value, books.person, now)?;
-                left = Some(idempotency.mark());
+                let person = books.person;
+                left = Some(marks::keep(&mut books.session, idempotency, value, person, now)?);
             }
             if let Some(call) = access.call() {
                 usage::count_change(&mut books.session, call);
@@ -275,11 +279,7 @@ impl PostgresStore {
 
     /// Writes what is left to write and commits. A commit that fails may have happened all the same:
     /// then it is looked for.
-    async fn close(
-        &self,
-        books: Books,
-        mark: Option<&tenantry_domain::idempotency::Mark>,
-    ) -> Result<()> {
+    async fn close(&self, books: Books, mark: Option<marks::Left>) -> Result<()> {
         let (mut session, trace) = books.finish(mark);
         session.flush().await?;
         match session.commit().await {
@@ -346,11 +346,6 @@ impl Attempts {
             Err(fault) => ControlFlow::Break(Err(fault.into_error())),
         }
     }
-}
-
-/// What several statements lead to, as the use cases are told it.
-async fn reading<T>(read: impl Future<Output = Result<T>>) -> std::result::Result<T, Error> {
-    read.await.map_err(Fault::into_error)
 }
 
 fn short() -> Fault {

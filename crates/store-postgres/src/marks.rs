@@ -1,5 +1,7 @@
 //! Marks of requests that may be repeated.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
@@ -9,6 +11,7 @@ use tenantry_domain::ledger::Hash;
 use tenantry_store::Marks;
 use tenantry_store::repeats::{KeptMark, require_new};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::books::Context;
@@ -34,27 +37,37 @@ impl Marks for PostgresStore {
         let now = self.context.clock.now();
         let forget = || async {
             let Some(mut session) = self.turn().await? else { return Ok(0) };
-            let forgotten = forget(&mut session, now, limit).await?;
-            session.commit().await?;
-            Ok(forgotten)
+            forget(&mut session, now, limit).await
         };
         self.retried(forget).await
     }
 }
 
-/// Removes marks that have had their time, at most this many; answers how many there were.
+/// Removes marks that have had their time, at most this many; answers how many there were. Those of
+/// each tenant go in a transaction of their own, all in one round trip: nobody waits for the disk, since
+/// marks that come back after a crash have had their time too.
 async fn forget(session: &mut Session, now: Timestamp, limit: u32) -> Result<u32> {
     let sql = "SELECT tenant_id, mark_id FROM idempotency_marks WHERE expires_at <= $1
          ORDER BY expires_at LIMIT $2";
     let mut forgotten = 0;
+    let mut marks = BTreeMap::<Uuid, BTreeSet<Vec<u8>>>::new();
     for row in session.all(sql, params![now, limit]).await? {
-        let (tenant, id): (uuid::Uuid, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
-        // It can have been left anew since.
-        let sql = "DELETE FROM idempotency_marks
-             WHERE tenant_id = $1 AND mark_id = $2 AND expires_at <= $3";
-        session.write(sql, params![tenant, id, now]);
+        marks.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
         forgotten += 1;
     }
+    session.then_commit();
+    for (tenant, ids) in marks {
+        session.begin("BEGIN");
+        session.write("SET LOCAL synchronous_commit = off", Vec::new());
+        for id in ids {
+            // It can have been left anew since.
+            let sql = "DELETE FROM idempotency_marks
+                 WHERE tenant_id = $1 AND mark_id = $2 AND expires_at <= $3";
+            session.write(sql, params![tenant, id, now]);
+        }
+        session.then_commit();
+    }
+    session.flush().await?;
     Ok(forgotten)
 }
 
@@ -74,6 +87,29 @@ pub(crate) fn read(found: &[Row], now: Timestamp) -> Result<Option<KeptMark>> {
     Ok((row.at(2)? > now).then_some(kept))
 }
 
+/// A mark as a change has left it. One with the same name that has had its time is another one: it has
+/// another end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    mark: Mark,
+    expires_at: Timestamp,
+}
+
+impl Left {
+    pub(crate) const fn tenant(&self) -> TenantId {
+        self.mark.tenant
+    }
+
+    /// Asks whether it is there.
+    pub(crate) fn ask(&self) -> Command {
+        Command::new(
+            "SELECT 1 FROM idempotency_marks
+             WHERE tenant_id = $1 AND mark_id = $2 AND request = $3 AND expires_at = $4",
+            params![self.mark.tenant, self.mark.id, self.mark.request, self.expires_at],
+        )
+    }
+}
+
 /// Keeps the mark of a change that has led to `value`, and whom its answer tells of, in place of one
 /// that has had its time.
 pub(crate) fn keep<T: 'static>(
@@ -82,26 +118,25 @@ pub(crate) fn keep<T: 'static>(
     value: &T,
     person: Option<UserId>,
     now: Timestamp,
-) -> Result<()> {
-    write(session, idempotency.mark(), &idempotency.record(value)?, person, now);
-    Ok(())
+) -> Result<Left> {
+    Ok(write(session, *idempotency.mark(), &idempotency.record(value)?, person, now))
 }
 
 /// Leaves a mark that nobody has asked for: by it alone a change that posts nothing can be told to
 /// have been committed.
-pub(crate) fn leave_trace(session: &mut Session, context: &Context, tenant: TenantId) -> Mark {
+pub(crate) fn leave_trace(session: &mut Session, context: &Context, tenant: TenantId) -> Left {
     let mark = Mark { tenant, id: Hash(context.entropy.bytes()), request: Hash::default() };
-    write(session, &mark, &Sealed(Vec::new()), None, context.clock.now());
-    mark
+    write(session, mark, &Sealed(Vec::new()), None, context.clock.now())
 }
 
 fn write(
     session: &mut Session,
-    mark: &Mark,
+    mark: Mark,
     answer: &Sealed,
     person: Option<UserId>,
     now: Timestamp,
-) {
+) -> Left {
+    let expires_at = now.plus_millis(RETENTION_MS);
     session.write(
         "INSERT INTO idempotency_marks (tenant_id, mark_id, request, answer, expires_at, user_id)
          VALUES ($1, $2, $3, $4, $5, $6)
@@ -112,10 +147,11 @@ fn write(
             mark.id,
             mark.request,
             answer.0.clone(),
-            now.plus_millis(RETENTION_MS),
+            expires_at,
             person
         ],
     );
+    Left { mark, expires_at }
 }
 
 /// Empties every answer that tells of a person. The marks stay: what took effect once does not take

@@ -1,6 +1,8 @@
 //! Numbered migrations, each applied once and in order, with a checksum that tells when history was
 //! changed. Of many processes that start at once one applies them and the others wait.
 
+use std::collections::HashSet;
+
 use sha2::{Digest as _, Sha256};
 use tenantry_domain::ledger::Hash;
 use tenantry_store::copying::UNFINISHED;
@@ -22,6 +24,10 @@ struct Migration {
     spread: &'static [&'static str],
     copied: &'static [&'static str],
 }
+
+/// Has what is done to spread tables be done on one connection to each machine, as it must where a
+/// transaction does more than one such thing.
+const ONE_BY_ONE: &str = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
 
 /// The table by which those of tenants are together.
 const TENANTS: &str = "tenants";
@@ -77,17 +83,40 @@ impl Migration {
         format!("{:04}_{}", self.version, self.name)
     }
 
-    /// What has its tables spread over the machines, parents first. Those of tenants are together, so
-    /// that whatever is about one tenant stays on one machine.
-    fn spreading(&self) -> impl Iterator<Item = String> {
-        let spread = self.spread.iter().map(|table| match *table {
-            TENANTS => format!("SELECT create_distributed_table('{table}', 'tenant_id')"),
-            _ => format!(
-                "SELECT create_distributed_table('{table}', 'tenant_id', colocate_with => '{TENANTS}')"
-            ),
-        });
-        let copied = self.copied.iter();
-        spread.chain(copied.map(|table| format!("SELECT create_reference_table('{table}')")))
+    /// Its tables that have no place on the machines yet.
+    fn unplaced(&self, placed: &HashSet<String>) -> Places {
+        let unplaced = |tables: &'static [&'static str]| {
+            tables.iter().copied().filter(|table| !placed.contains(*table)).collect()
+        };
+        Places { spread: unplaced(self.spread), copied: unplaced(self.copied) }
+    }
+}
+
+/// Where tables are to be, on a server with the Citus extension.
+#[derive(Debug, Default)]
+struct Places {
+    /// Spread by `tenant_id`, parents first.
+    spread: Vec<&'static str>,
+    /// On every machine.
+    copied: Vec<&'static str>,
+}
+
+impl Places {
+    /// Puts them there. Those of tenants are together, so that whatever is about one tenant stays on
+    /// one machine. Says what it did.
+    async fn take(&self, session: &mut Session) -> Result<String> {
+        for table in &self.spread {
+            let beside = if *table == TENANTS { "default" } else { TENANTS };
+            let sql = format!(
+                "SELECT create_distributed_table('{table}', 'tenant_id', colocate_with => '{beside}')"
+            );
+            session.run(&sql).await?;
+        }
+        for table in &self.copied {
+            session.run(&format!("SELECT create_reference_table('{table}')")).await?;
+        }
+        let (spread, copied) = (self.spread.len(), self.copied.len());
+        Ok(format!("Citus: {spread} tables spread by tenant_id, {copied} copied to every node"))
     }
 }
 
@@ -106,6 +135,30 @@ enum Use {
     Whole,
     /// To be copied into.
     Copy,
+}
+
+/// Gives tables a place that have none, where the Citus extension was made after them. Says what it did,
+/// if there was something to do.
+pub(crate) async fn spread(database: &Database) -> std::result::Result<Option<String>, OpenError> {
+    let spread = async {
+        let mut session = database.patient().await?;
+        Lock::Migration.take_here(&mut session);
+        let Some(placed) = placed(&mut session).await? else { return Ok(None) };
+        let mut unplaced = Places::default();
+        for migration in MIGRATIONS {
+            let Places { spread, copied } = migration.unplaced(&placed);
+            unplaced.spread.extend(spread);
+            unplaced.copied.extend(copied);
+        }
+        if unplaced.spread.is_empty() && unplaced.copied.is_empty() {
+            return Ok(None);
+        }
+        session.run(ONE_BY_ONE).await?;
+        let done = unplaced.take(&mut session).await?;
+        session.commit().await?;
+        Ok(Some(done))
+    };
+    spread.await.map_err(Fault::while_opening)
 }
 
 /// Brings a database to the newest version. Answers the names of the migrations it applied, and
@@ -266,10 +319,23 @@ pub(crate) async fn are_tables_spread(session: &mut Session) -> Result<bool> {
     Ok(session.one(citus, Vec::new()).await?.try_get(0)?)
 }
 
+/// The tables that have a place on the machines; `None` where tables are not spread.
+async fn placed(session: &mut Session) -> Result<Option<HashSet<String>>> {
+    if !are_tables_spread(session).await? {
+        return Ok(None);
+    }
+    let placed = "SELECT table_name::text FROM citus_tables
+         WHERE citus_table_type IN ('distributed', 'reference')";
+    let placed = session.all(placed, Vec::new()).await?;
+    placed.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_>>().map(Some)
+}
+
 /// Applies a migration; answers its name, and what it did beside it.
 async fn apply(session: &mut Session, migration: &Migration, context: &Context) -> Result<String> {
-    let spreads = are_tables_spread(session).await?;
-    if migration.version == 1 {
+    let is_first = migration.version == 1;
+    // Where those before it have no place yet, there is none beside them.
+    let placed = placed(session).await?.filter(|placed| is_first || placed.contains(TENANTS));
+    if is_first {
         session
             .run(
                 "CREATE TABLE tenantry_migrations (
@@ -278,27 +344,22 @@ async fn apply(session: &mut Session, migration: &Migration, context: &Context) 
             )
             .await?;
     }
-    if spreads {
-        session.run("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'").await?;
+    if placed.is_some() {
+        session.run(ONE_BY_ONE).await?;
     }
     session.run(migration.sql).await?;
-    if spreads {
-        for statement in migration.spreading() {
-            session.run(&statement).await?;
-        }
-    }
+    let places = match placed {
+        Some(placed) => Some(migration.unplaced(&placed).take(session).await?),
+        None => None,
+    };
     let sql = "INSERT INTO tenantry_migrations VALUES ($1, $2, $3, $4)";
     let (now, checksum) = (context.clock.now(), migration.checksum());
     session
         .execute(sql, params![i64::from(migration.version), migration.name, checksum, now])
         .await?;
     let name = migration.number_and_name();
-    Ok(if spreads {
-        let (spread, copied) = (migration.spread.len(), migration.copied.len());
-        format!(
-            "{name} (Citus: {spread} tables spread by tenant_id, {copied} copied to every node)"
-        )
-    } else {
-        name
+    Ok(match places {
+        Some(places) => format!("{name} ({places})"),
+        None => name,
     })
 }

@@ -20,6 +20,7 @@ use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::PostgresStore;
 use crate::books::Books;
 use crate::error::{Fault, Result};
 use crate::pages::page_of;
@@ -27,7 +28,6 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, ScopeLine, Value, Word, json, json_text, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{PostgresStore, reading};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -87,12 +87,12 @@ impl OauthClients for PostgresStore {
         page: &PageRequest<OauthClient>,
     ) -> tenantry_domain::error::Result<Page<OauthClient>> {
         let (tenant, clock) = (access.tenant(), self.context.clock.now());
-        let list = list::oauth_clients(columns!(), tenant, filter);
-        reading(async {
+        self.retried(|| async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
             let total = Some(filter.counted(&standing.counts));
+            let list = list::oauth_clients(columns!(), tenant, filter);
             page_of(session, page, list, total, read).await
         })
         .await

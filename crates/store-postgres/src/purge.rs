@@ -33,22 +33,21 @@ const TABLES: &[(&str, &str)] = &[
 impl Purge for PostgresStore {
     async fn purge(&self, limit: u32) -> tenantry_domain::error::Result<Purged> {
         let none = Purged { rows: 0, more: false };
-        let due = Command::new("SELECT tenant_id FROM purges LIMIT $1", params![u64::from(limit)]);
+        // A transaction is of one tenant; a second one tells that there is more to do.
+        let due = Command::new("SELECT tenant_id FROM purges LIMIT 2", Vec::new());
         let due: Vec<_> = self
             .read([due], |[rows]| {
                 rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get(0)?))).collect()
             })
             .await?;
         // Mostly there is nothing to do.
-        if due.is_empty() {
-            return Ok(none);
-        }
+        let [tenant, others @ ..] = due.as_slice() else { return Ok(none) };
         let purge = || async {
             let Some(mut session) = self.turn().await? else { return Ok(none) };
             self.wait_for_those_who_count().await?;
-            let purged = purge(&mut session, &due, u64::from(limit)).await?;
+            let rows = purge(&mut session, *tenant, u64::from(limit)).await?;
             session.commit().await?;
-            Ok(purged)
+            Ok(Purged { rows, more: rows == u64::from(limit) || !others.is_empty() })
         };
         self.retried(purge).await
     }
@@ -79,20 +78,19 @@ pub(crate) fn ask_remains(tenant: TenantId) -> Command {
     Command::new(format!("SELECT {}", counts.join(" + ")), params![tenant])
 }
 
-async fn purge(session: &mut Session, due: &[TenantId], limit: u64) -> Result<Purged> {
+/// Removes so many rows of a tenant; answers how many there were.
+async fn purge(session: &mut Session, tenant: TenantId, limit: u64) -> Result<u64> {
     let mut rows = 0;
-    for tenant in due {
-        for (table, key) in TABLES {
-            let sql = format!(
-                "DELETE FROM {table} WHERE tenant_id = $1 AND ({key}) IN
-                     (SELECT {key} FROM {table} WHERE tenant_id = $1 LIMIT $2)"
-            );
-            rows += session.execute(sql, params![*tenant, limit - rows]).await?;
-            if rows >= limit {
-                return Ok(Purged { rows, more: true });
-            }
+    for (table, key) in TABLES {
+        let sql = format!(
+            "DELETE FROM {table} WHERE tenant_id = $1 AND ({key}) IN
+                 (SELECT {key} FROM {table} WHERE tenant_id = $1 LIMIT $2)"
+        );
+        rows += session.execute(sql, params![tenant, limit - rows]).await?;
+        if rows >= limit {
+            return Ok(rows);
         }
-        session.execute("DELETE FROM purges WHERE tenant_id = $1", params![*tenant]).await?;
     }
-    Ok(Purged { rows, more: due.len() as u64 == limit })
+    session.execute("DELETE FROM purges WHERE tenant_id = $1", params![tenant]).await?;
+    Ok(rows)
 }

@@ -13,7 +13,7 @@ use crate::books::{head_columns, read_head};
 use crate::error::Result;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, params};
-use crate::{PostgresStore, audit, purge, reading};
+use crate::{PostgresStore, audit, purge};
 
 #[async_trait]
 impl Recounts for PostgresStore {
@@ -37,7 +37,7 @@ impl Recounts for PostgresStore {
     }
 
     async fn recount(&self, tenant: TenantId) -> tenantry_domain::error::Result<Option<Recount>> {
-        reading(async {
+        self.retried(|| async {
             let mut session = self.database.snapshot().await?;
             session.take_time();
             recount(&mut session, tenant).await

@@ -31,6 +31,11 @@ impl Command {
     pub(crate) fn new(sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> Self {
         Self { sql: sql.into(), params, expected: None }
     }
+
+    /// What its failure means.
+    fn fault(&self, error: tokio_postgres::Error) -> Fault {
+        if self.sql.starts_with("BEGIN") { Fault::while_beginning(error) } else { error.into() }
+    }
 }
 
 /// A connection of a pool, given back when it is dropped.
@@ -48,7 +53,7 @@ pub(crate) struct Session {
     busy: bool,
     /// Given up together with the connection.
     turn: Option<Turn>,
-    /// How long it may take until all is answered that was sent at once, if there is an end to it.
+    /// How long it may take from one answer to the next, if there is an end to it.
     limit: Option<Duration>,
 }
 
@@ -56,8 +61,8 @@ pub(crate) struct Session {
 const END: Duration = Duration::from_secs(5);
 
 impl Session {
-    /// For single statements, each a transaction of its own. A server that does not answer in so much
-    /// time is given up: whoever is between may keep the connection long after it is gone.
+    /// For single statements, each a transaction of its own. A server that does not answer one in so
+    /// much time is given up: whoever is between may keep the connection long after it is gone.
     pub(crate) fn of(connection: Object, limit: Duration) -> Self {
         Self {
             connection: Some(connection),
@@ -193,7 +198,7 @@ impl Session {
     }
 
     fn connection(&self) -> Result<&Object> {
-        self.connection.as_ref().ok_or_else(|| Error::internal("a connection is gone").into())
+        self.connection.as_ref().ok_or_else(|| Fault::Lost("the connection is gone".to_owned()))
     }
 
     /// Sends statements in their order without waiting in between; answers how many rows each
@@ -206,16 +211,16 @@ impl Session {
     async fn send(&mut self, commands: Vec<Command>) -> Result<Vec<Result<(u64, Vec<Row>)>>> {
         // Still so if whoever waits for the answers gives up.
         self.busy = true;
-        let answers = self.ask_all(&commands);
-        let answers = match self.limit {
-            None => Ok(answers.await),
-            Some(limit) => timeout(limit, answers).await,
-        };
-        let Ok(answers) = answers else {
-            drop(self.connection.take().map(Object::take));
-            return Err(Fault::Lost("the server does not answer".to_owned()));
-        };
+        let answers = self.ask_all(&commands).await;
         self.busy = false;
+        let is_lost = match &answers {
+            Ok(answers) => answers.iter().any(|it| matches!(it, Err(Fault::Lost(_)))),
+            Err(fault) => matches!(fault, Fault::Lost(_)),
+        };
+        if is_lost {
+            // Nobody else is to have it: it may lead to a server that will not serve any more.
+            drop(self.connection.take().map(Object::take));
+        }
         answers
     }
 
@@ -224,16 +229,17 @@ impl Session {
         // Before anything is sent: preparing one would let the others overtake it.
         let mut prepared = Vec::with_capacity(commands.len());
         for command in commands {
-            prepared.push(connection.prepare_cached(&command.sql).await?);
+            prepared.push(within(self.limit, connection.prepare_cached(&command.sql)).await??);
         }
         let sending = commands.iter().zip(&prepared).map(|(it, statement)| async move {
-            let answer = ask(connection, statement, &it.params).await?;
+            let answer = ask(connection, statement, &it.params).await;
+            let answer = answer.map_err(|error| it.fault(error))?;
             if it.expected.is_some_and(|expected| expected != answer.0) {
                 return Err(Error::internal("a row is missing that there always is").into());
             }
             Ok(answer)
         });
-        Ok(in_order(sending).await)
+        in_order(sending, self.limit).await
     }
 }
 
@@ -262,7 +268,7 @@ async fn ask(
     connection: &Object,
     statement: &Statement,
     params: &[Value],
-) -> Result<(u64, Vec<Row>)> {
+) -> std::result::Result<(u64, Vec<Row>), tokio_postgres::Error> {
     let params: Vec<_> = params.iter().map(|it| it as &(dyn ToSql + Sync)).collect();
     if statement.columns().is_empty() {
         Ok((connection.execute(statement, &params).await?, Vec::new()))
@@ -272,9 +278,20 @@ async fn ask(
     }
 }
 
-/// Awaits all of them. Each is begun before any is waited for, so that what they send is sent at once
-/// and in their order, and is waited for in that order, in which the answers come.
-async fn in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+/// Awaits an answer of the server, so long at most.
+async fn within<T>(limit: Option<Duration>, answer: impl Future<Output = T>) -> Result<T> {
+    let Some(limit) = limit else { return Ok(answer.await) };
+    let answer = timeout(limit, answer).await;
+    answer.map_err(|_| Fault::Lost("the server does not answer".to_owned()))
+}
+
+/// Awaits all of them, each so long at most after the one before. Each is begun before any is waited
+/// for, so that what they send is sent at once and in their order, and is waited for in that order, in
+/// which the answers come.
+async fn in_order<F: Future>(
+    futures: impl Iterator<Item = F>,
+    limit: Option<Duration>,
+) -> Result<Vec<F::Output>> {
     let mut begun: Vec<Pin<Box<MaybeDone<F>>>> =
         futures.map(|future| Box::pin(maybe_done(future))).collect();
     poll_fn(|context| {
@@ -287,8 +304,8 @@ async fn in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
     .await;
     let mut outputs = Vec::with_capacity(begun.len());
     for mut future in begun {
-        future.as_mut().await;
+        within(limit, future.as_mut()).await?;
         outputs.extend(future.as_mut().take_output());
     }
-    outputs
+    Ok(outputs)
 }

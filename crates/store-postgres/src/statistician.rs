@@ -17,11 +17,11 @@ use tenantry_store::Statistician;
 use tenantry_store::posting::kind_from;
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::error::Result;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Word, count_columns, params};
 use crate::standing::Standing;
-use crate::{PostgresStore, reading};
 use crate::{api_keys, oauth_clients, tenants};
 
 /// Nobody of whom anything is known.
@@ -61,7 +61,7 @@ impl Statistician for PostgresStore {
         at: Timestamp,
     ) -> tenantry_domain::error::Result<Option<Counts>> {
         let tenant = access.tenant();
-        reading(async {
+        self.retried(|| async {
             let mut session = self.database.snapshot().await?;
             counts_at(&mut session, tenant, at).await
         })

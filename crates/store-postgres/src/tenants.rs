@@ -18,12 +18,12 @@ use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::books::{Books, Context};
 use crate::error::Result;
 use crate::pages::{DIALECT, page_of};
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, Value, Word, json, json_text, params};
-use crate::{PostgresStore, reading};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -47,7 +47,8 @@ impl Tenants for PostgresStore {
     }
 
     async fn tenant(&self, access: &TenantAccess) -> tenantry_domain::error::Result<Tenant> {
-        reading(async { get(&mut self.database.reader().await?, access.tenant()).await }).await
+        self.retried(|| async { get(&mut self.database.reader().await?, access.tenant()).await })
+            .await
     }
 
     async fn list_tenants(
@@ -56,9 +57,9 @@ impl Tenants for PostgresStore {
         filter: &TenantFilter,
         page: &PageRequest<Tenant>,
     ) -> tenantry_domain::error::Result<Page<Tenant>> {
-        let list = list::tenants(columns!(), filter, DIALECT);
-        reading(async {
+        self.retried(|| async {
             let mut session = self.database.snapshot().await?;
+            let list = list::tenants(columns!(), filter, DIALECT);
             page_of(&mut session, page, list, None, read).await
         })
         .await

@@ -2,13 +2,15 @@
 //! wait together, and the next connection asks for several of them in one go: a server that is busy
 //! answers many statements of one connection with less ado than the same ones of many connections.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_domain::error::Error;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
-use crate::connect::Readers;
+use crate::connect::{BUSY, Readers, queued};
 use crate::error::Result;
 use crate::session::{Command, Session};
 
@@ -27,7 +29,8 @@ pub(crate) struct Together {
 
 #[derive(Debug, Default)]
 struct Queue {
-    reads: Vec<Read>,
+    /// In the order in which they came, which is that of the ends of their patience.
+    reads: VecDeque<Read>,
     /// Whether somebody waits for a connection on behalf of all.
     attended: bool,
 }
@@ -35,7 +38,20 @@ struct Queue {
 #[derive(Debug)]
 struct Read {
     commands: Vec<Command>,
+    /// How long it waits for a connection.
+    until: Instant,
     reader: oneshot::Sender<Result<Answer>>,
+}
+
+impl Read {
+    fn is_late(&self) -> bool {
+        self.until <= Instant::now()
+    }
+
+    /// Nobody listens if whoever asked has gone away.
+    fn answer(self, answer: Result<Answer>) {
+        let _ = self.reader.send(answer);
+    }
 }
 
 impl Together {
@@ -49,9 +65,10 @@ impl Together {
             return session.several(commands).await;
         }
         let (reader, answer) = oneshot::channel();
+        let until = self.readers.patience();
         let was_attended = {
             let mut queue = lock(&self.queue);
-            queue.reads.push(Read { commands, reader });
+            queue.reads.push_back(Read { commands, until, reader });
             std::mem::replace(&mut queue.attended, true)
         };
         if !was_attended {
@@ -63,45 +80,57 @@ impl Together {
 
 /// Gives those who wait to one connection after the other, until nobody waits.
 async fn attend(readers: Readers, queue: Arc<Mutex<Queue>>) {
-    loop {
-        let session = readers.get().await;
-        // Where there is none in all that time, nobody waits for as long again.
-        let at_once = if session.is_ok() { AT_ONCE } else { usize::MAX };
-        let (reads, more) = {
-            let mut queue = lock(&queue);
-            queue.reads.retain(|read| !read.reader.is_closed());
-            let many = queue.reads.len().min(at_once);
-            let reads: Vec<_> = queue.reads.drain(..many).collect();
-            queue.attended = !queue.reads.is_empty();
-            (reads, queue.attended)
-        };
-        tokio::spawn(serve(session, reads));
-        if !more {
-            return;
+    while let Some(until) = next(&queue) {
+        match readers.until(until).await {
+            Ok(Some(session)) => {
+                tokio::spawn(serve(session, take(&queue, AT_ONCE)));
+            }
+            // Whoever has waited long enough is told so before the next one is attended to.
+            Ok(None) => {}
+            // What there is no connection for now concerns them all.
+            Err(fault) => {
+                for read in take(&queue, usize::MAX) {
+                    read.answer(Err(fault.clone()));
+                }
+            }
         }
     }
 }
 
-/// Asks for all of these, each of which has an answer of its own.
-async fn serve(session: Result<Session>, reads: Vec<Read>) {
-    let (mut lengths, mut readers, mut commands) = (Vec::new(), Vec::new(), Vec::new());
-    for read in reads {
-        lengths.push(read.commands.len());
-        readers.push(read.reader);
-        commands.extend(read.commands);
+/// Until when the first one waits, after those who have waited long enough are told so; `None` if
+/// nobody waits, and then nobody attends to them any more.
+fn next(queue: &Mutex<Queue>) -> Option<Instant> {
+    let mut queue = lock(queue);
+    while let Some(read) = queue.reads.pop_front_if(|it| it.is_late() || it.reader.is_closed()) {
+        read.answer(Err(queued(BUSY)));
     }
-    let answers = match session {
-        Ok(mut session) => session.apart(commands).await,
-        Err(fault) => Err(fault),
-    };
-    let mut answers = answers.map(Vec::into_iter);
-    for (length, reader) in lengths.into_iter().zip(readers) {
-        let answer = match &mut answers {
+    let until = queue.reads.front().map(|it| it.until);
+    queue.attended = until.is_some();
+    until
+}
+
+/// The first of those who wait.
+fn take(queue: &Mutex<Queue>, at_once: usize) -> Vec<Read> {
+    let mut queue = lock(queue);
+    queue.reads.retain(|read| !read.reader.is_closed());
+    let many = queue.reads.len().min(at_once);
+    queue.reads.drain(..many).collect()
+}
+
+/// Asks for all of these, each of which has an answer of its own.
+async fn serve(mut session: Session, mut reads: Vec<Read>) {
+    let mut lengths = Vec::with_capacity(reads.len());
+    let mut commands = Vec::new();
+    for read in &mut reads {
+        lengths.push(read.commands.len());
+        commands.append(&mut read.commands);
+    }
+    let mut answers = session.apart(commands).await.map(Vec::into_iter);
+    for (length, read) in lengths.into_iter().zip(reads) {
+        read.answer(match &mut answers {
             Ok(answers) => answers.take(length).collect(),
             Err(fault) => Err(fault.clone()),
-        };
-        // Nobody listens if whoever asked has gone away.
-        let _ = reader.send(answer);
+        });
     }
 }
 

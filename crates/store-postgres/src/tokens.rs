@@ -1,5 +1,7 @@
 //! Tokens that were ended before their time.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Timestamp;
@@ -36,17 +38,36 @@ impl Tokens for PostgresStore {
     }
 
     async fn forget_ended_tokens(&self, limit: u32) -> tenantry_domain::error::Result<u32> {
+        let now = self.context.clock.now();
         let forget = || async {
             let Some(mut session) = self.turn().await? else { return Ok(0) };
-            let sql = "DELETE FROM revoked_tokens WHERE (tenant_id, token_id) IN
-                 (SELECT tenant_id, token_id FROM revoked_tokens WHERE expires_at <= $1 LIMIT $2)";
-            let now = self.context.clock.now();
-            let rows = session.execute(sql, params![now, u64::from(limit)]).await?;
-            session.commit().await?;
-            Ok(u32::try_from(rows).unwrap_or(u32::MAX))
+            forget(&mut session, now, limit).await
         };
         self.retried(forget).await
     }
+}
+
+/// Removes what has ended by itself, at most this many; answers how many there were. Those of each
+/// tenant go in a transaction of their own, as old marks do.
+async fn forget(session: &mut Session, now: Timestamp, limit: u32) -> Result<u32> {
+    let sql = "SELECT tenant_id, token_id FROM revoked_tokens WHERE expires_at <= $1
+         ORDER BY expires_at LIMIT $2";
+    let mut forgotten = 0;
+    let mut ended = BTreeMap::<Uuid, Vec<Uuid>>::new();
+    for row in session.all(sql, params![now, limit]).await? {
+        ended.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+        forgotten += 1;
+    }
+    session.then_commit();
+    for (tenant, ids) in ended {
+        session.begin("BEGIN");
+        session.write("SET LOCAL synchronous_commit = off", Vec::new());
+        let sql = "DELETE FROM revoked_tokens WHERE tenant_id = $1 AND token_id = ANY ($2)";
+        session.write(sql, params![tenant, ids]);
+        session.then_commit();
+    }
+    session.flush().await?;
+    Ok(forgotten)
 }
 
 /// Notes that something ends before its time; answers whether that is new.

@@ -18,6 +18,7 @@ use tenantry_store::list;
 use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
+use crate::PostgresStore;
 use crate::books::Books;
 use crate::erasure::Erasure;
 use crate::error::Result;
@@ -26,7 +27,6 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Value, Word, json, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{PostgresStore, reading};
 use crate::{imports, tenants};
 
 /// In the order of [`read`].
@@ -88,12 +88,12 @@ impl Users for PostgresStore {
         page: &PageRequest<User>,
     ) -> tenantry_domain::error::Result<Page<User>> {
         let tenant = access.tenant();
-        let list = list::users(columns!(), tenant, filter, DIALECT);
         let clock = self.context.clock.now();
-        reading(async {
+        self.retried(|| async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let standing = Standing::of(session, tenant, clock).await?;
+            let list = list::users(columns!(), tenant, filter, DIALECT);
             page_of(session, page, list, filter.counted(&standing.counts), read).await
         })
         .await
@@ -147,7 +147,7 @@ impl Users for PostgresStore {
         identities: Vec<Identity>,
     ) -> tenantry_domain::error::Result<Vec<Collision>> {
         let tenant = access.tenant();
-        reading(async {
+        self.retried(|| async {
             let mut opened = self.database.snapshot().await?;
             let session = &mut opened;
             let [found] = session.each([ask_status(tenant)]).await?;

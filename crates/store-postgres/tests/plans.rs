@@ -35,10 +35,11 @@ const ABOUT_ALL: &[(&str, Option<&str>)] = &[
     ("SELECT tenant_id FROM expiries WHERE due_at <= $1", Some("expiries_by_time")),
     // Marks that have had their time.
     ("SELECT tenant_id, mark_id FROM idempotency_marks", Some("idempotency_marks_by_time")),
+    ("SELECT tenant_id, token_id FROM revoked_tokens", Some("revoked_tokens_by_expiry")),
     // This one names its tenant, and both indexes are as good.
     ("DELETE FROM idempotency_marks WHERE tenant_id = $1", Some("idempotency_marks_by_time")),
     // Deleted tenants, of which there are few.
-    ("SELECT tenant_id FROM purges LIMIT $1", None),
+    ("SELECT tenant_id FROM purges LIMIT 2", None),
     ("DELETE FROM purges WHERE tenant_id = $1", None),
     // The platform's list of tenants.
     ("SELECT count(*) FROM tenants", None),
@@ -337,9 +338,15 @@ async fn the_schema_can_be_spread_by_tenant() {
 const CITUS: &str = "
     CREATE SCHEMA citus;
     CREATE TABLE citus.asked (number serial, function text, spread regclass, of text, beside text);
-    CREATE FUNCTION create_distributed_table(spread regclass, of text, colocate_with text DEFAULT '')
-        RETURNS void LANGUAGE sql AS $$ INSERT INTO citus.asked (function, spread, of, beside)
-            VALUES ('distributed', $1, $2, $3) $$;
+    CREATE FUNCTION create_distributed_table(spread regclass, of text, colocate_with text DEFAULT 'default')
+        RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            ASSERT colocate_with = 'default'
+                OR colocate_with IN (SELECT table_name::text FROM citus_tables);
+            INSERT INTO citus.asked (function, spread, of, beside)
+                VALUES ('distributed', $1, $2, $3);
+        END $$;
+    CREATE VIEW citus_tables AS
+        SELECT spread AS table_name, function AS citus_table_type FROM citus.asked;
     CREATE FUNCTION create_reference_table(copied regclass)
         RETURNS void LANGUAGE sql AS $$ INSERT INTO citus.asked (function, spread, of, beside)
             VALUES ('reference', $1, '', '') $$;
@@ -366,10 +373,62 @@ async fn where_tables_are_spread_each_has_its_place() {
     };
     assert_eq!(asked("function = 'distributed' AND of = 'tenant_id'"), tables);
     // Tenants first, and all others beside them.
-    assert_eq!(asked("number = 1 AND beside = ''"), BTreeSet::from(["tenants".to_owned()]));
+    assert_eq!(asked("number = 1 AND beside = 'default'"), BTreeSet::from(["tenants".to_owned()]));
     assert_eq!(asked("beside = 'tenants'").len(), tables.len() - 1);
     // Which migrations were applied is asked for by whoever migrates alone.
     let mut global: BTreeSet<_> = GLOBAL.iter().map(|table| (*table).to_owned()).collect();
     global.remove("tenantry_migrations");
     assert_eq!(asked("function = 'reference'"), global);
+}
+
+/// So are those that a later version makes beside them.
+#[tokio::test]
+async fn tables_of_before_are_spread_after_the_next_migrations() {
+    let (newest, database) = (databases::migrated().await, databases::CLUSTER.database());
+    let first = "SELECT checksum FROM tenantry_migrations WHERE version = 1";
+    let first = newest.run(first);
+    database.run(include_str!("../migrations/0001_initial.sql"));
+    database.run(&format!(
+        "CREATE TABLE tenantry_migrations (version bigint PRIMARY KEY, name text NOT NULL,
+             checksum text NOT NULL, applied_at bigint NOT NULL);
+         INSERT INTO tenantry_migrations VALUES (1, 'initial', '{first}', 0)"
+    ));
+    database.run(CITUS);
+    let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SeededEntropy::new(1)));
+    let options = databases::options(&database);
+    let (store, done) = PostgresStore::migrate(&options, clock, entropy).await.unwrap();
+    drop(store);
+    let tables = tenant_tables(&database);
+    let told =
+        format!("Citus: {} tables spread by tenant_id, 3 copied to every node", tables.len());
+    assert_eq!((done[0].as_str(), done.last()), ("0002_api_key_uses", Some(&told)));
+    let spread = "SELECT spread FROM citus.asked WHERE function = 'distributed'";
+    assert_eq!(lines(&database, spread), tables);
+}
+
+/// Those that are there when the extension is made are spread by the next who migrates, once.
+#[tokio::test]
+async fn tables_of_before_are_spread_too() {
+    let database = databases::migrated().await;
+    let migrate = async || {
+        let clock = Arc::new(ManualClock::default());
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let options = databases::options(&database);
+        PostgresStore::migrate(&options, clock, entropy).await.unwrap().1
+    };
+    assert_eq!(migrate().await, [""; 0]);
+    let tables = tenant_tables(&database);
+    database.run(CITUS);
+    // Whoever serves does not begin with it.
+    drop(open(&database, 1).await);
+    assert_eq!(database.run("SELECT count(*) FROM citus.asked"), "0");
+    // One has its place already.
+    database.run("SELECT create_distributed_table('tenants', 'tenant_id')");
+    let told =
+        format!("Citus: {} tables spread by tenant_id, 3 copied to every node", tables.len() - 1);
+    assert_eq!(migrate().await, [told]);
+    let spread = "SELECT spread FROM citus.asked WHERE function = 'distributed'";
+    assert_eq!(lines(&database, spread), tables);
+    assert_eq!(migrate().await, [""; 0]);
+    assert_eq!(database.run("SELECT count(*) FROM citus.asked"), (tables.len() + 3).to_string());
 }

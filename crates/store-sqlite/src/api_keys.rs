@@ -7,12 +7,12 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 use serde::Serialize;
 use tenantry_domain::access::TenantAccess;
 use tenantry_domain::api_key::{
-    ApiKey, ApiKeyDetails, ApiKeyFilter, ApiKeyStatus, KeySecret, LastUse, NewApiKey, PresentedKey,
+    ApiKey, ApiKeyDetails, ApiKeyFilter, KeySecret, LastUse, NewApiKey, PresentedKey,
     RotatedApiKey, Rotation, SecretHash,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Change;
-use tenantry_domain::error::{Conflict, Error, Missing};
+use tenantry_domain::error::{Error, Missing};
 use tenantry_domain::id::{ApiKeyId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::page::{Page, PageRequest};
@@ -109,19 +109,15 @@ impl ApiKeys for SqliteStore {
         id: ApiKeyId,
     ) -> tenantry_domain::error::Result<ApiKey> {
         self.change(access, move |books, access| {
-            let mut key = get(books.connection, books.tenant, id)?;
-            if key.revoked_at.is_some() {
-                return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
-            }
-            access.check_match(&key)?;
-            let before = key.facts();
-            key.revoked_at = Some(books.at);
+            let before = get(books.connection, books.tenant, id)?;
+            let key = before.clone().revoke(books.at)?;
+            access.check_match(&before)?;
             sql::execute(
                 books.connection,
                 "UPDATE api_keys SET revoked_at = ?3 WHERE tenant_id = ?1 AND key_id = ?2",
                 params![tenant_id(books.tenant), Id(id.as_uuid()), At(books.at)],
             )?;
-            let change = Change::ApiKey { before: Some(before), after: Some(key.facts()) };
+            let change = Change::ApiKey { before: Some(before.facts()), after: Some(key.facts()) };
             post(books, access, Action::ApiKeyRevoked, id, &key, change)?;
             Ok(key)
         })
@@ -135,27 +131,15 @@ impl ApiKeys for SqliteStore {
         rotation: Rotation,
     ) -> tenantry_domain::error::Result<RotatedApiKey> {
         self.change(access, move |books, access| {
-            let mut key = get(books.connection, books.tenant, id)?;
-            match key.status(books.at) {
-                ApiKeyStatus::Active => {}
-                ApiKeyStatus::Revoked => {
-                    return Err(Error::Conflict(Conflict::AlreadyRevoked).into());
-                }
-                ApiKeyStatus::Expired => {
-                    return Err(Error::Conflict(Conflict::ApiKeyExpired).into());
-                }
-            }
-            let grace = i64::from(rotation.grace_seconds) * 1_000;
-            let grace_ends_at = books.at.plus_millis(grace);
-            end_secrets(books, id, grace_ends_at)?;
-            key.prefix.clone_from(&rotation.prefix);
-            add_secret(books, &key, rotation.secret_hash)?;
+            let key = get(books.connection, books.tenant, id)?;
+            let rotated = key.rotate(&rotation, books.at)?;
+            end_secrets(books, id, rotated.grace_ends_at)?;
+            add_secret(books, &rotated.api_key, rotation.secret_hash)?;
             sql::execute(
                 books.connection,
                 "UPDATE api_keys SET prefix = ?3 WHERE tenant_id = ?1 AND key_id = ?2",
-                params![tenant_id(books.tenant), Id(id.as_uuid()), key.prefix],
+                params![tenant_id(books.tenant), Id(id.as_uuid()), rotated.api_key.prefix],
             )?;
-            let rotated = RotatedApiKey { api_key: key, grace_ends_at };
             // The same key in the same bucket: a rotation moves no count.
             post(books, access, Action::ApiKeyRotated, id, &rotated, Change::None)?;
             Ok(rotated)

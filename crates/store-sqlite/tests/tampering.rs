@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tenantry_domain::id::TenantId;
 use tenantry_domain::usage::Tally;
+use tenantry_store::Settled;
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
 use tenantry_store_sqlite::SqliteStore;
@@ -90,12 +91,17 @@ async fn one_tenant_whose_books_do_not_fit_stops_the_time_of_no_other() {
     for tenant in [broken, sound] {
         f.credential(tenant, Some(f.in_millis(5))).await;
     }
+    let later = f.in_millis(1_000);
+    f.credential(sound, Some(later)).await;
     it.tamper(
         "UPDATE expiries SET rows = 9
          WHERE tenant_id = (SELECT tenant_id FROM tenants WHERE name = 'Broken')",
     );
     f.clock.advance(10);
-    assert_eq!(f.store.settle(100).await.unwrap().entries, 1);
+    assert_eq!(f.store.settle(1).await.unwrap().entries, 1);
+    // It is not tried again and again in vain.
+    let settled = f.store.settle(1).await.unwrap();
+    assert_eq!(settled, Settled { entries: 0, next_due: Some(later) });
     assert_eq!(it.flaws(sound).await, "");
     assert_ne!(it.flaws(broken).await, "");
 }

@@ -428,15 +428,17 @@ pub struct Settled {
     /// How many entries were appended.
     pub entries: u64,
     /// The next instant, anywhere, at which something expires and has no entry yet. Not after the
-    /// clock if there was more to do than was asked for.
+    /// clock if there was more to do than was asked for; after it if no entry was appended, so that
+    /// whoever comes again then does not come in vain.
     pub next_due: Option<Timestamp>,
 }
 
 /// Time as a writer.
 #[async_trait]
 pub trait Expiries: Send + Sync {
-    /// Appends entries for what has expired, at most this many instants of it. Reads are exact without it; it
-    /// keeps them, and the next change of each tenant, cheap.
+    /// Appends entries for what has expired, at most this many instants of it, and of each tenant no
+    /// more than its share while others wait. Reads are exact without it; it keeps them, and the next
+    /// change of each tenant, cheap.
     async fn settle(&self, limit: usize) -> Result<Settled>;
 }
 

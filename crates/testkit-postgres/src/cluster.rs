@@ -72,22 +72,28 @@ impl Cluster {
     /// Its databases sort text as people would, by ICU, unless they are told otherwise: so that a
     /// test notices where they should have been told.
     pub fn start() -> Self {
-        Self::make(FOR_TESTS, false)
+        Self::make(FOR_TESTS, false, None)
     }
 
     /// As [`Cluster::start`], with a server that does all that one does which is in use.
     pub fn start_to_measure() -> Self {
-        Self::make(TO_MEASURE, false)
+        Self::make(TO_MEASURE, false, None)
     }
 
     /// As [`Cluster::start`], also on a port of 127.0.0.1, where it is `localhost` and asks for
     /// [`PASSWORD`](tls::PASSWORD): [`ENCRYPTED`](tls::ENCRYPTED) is admitted by TLS alone, and
     /// [`PLAIN`](tls::PLAIN) without it alone.
     pub fn start_with_tls() -> Self {
-        Self::make(FOR_TESTS, true)
+        Self::make(FOR_TESTS, true, None)
     }
 
-    fn make(settings: &'static str, with_tls: bool) -> Self {
+    /// Starts a standby of this one, which follows it.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        Self::make(self.settings, false, Some(self))
+    }
+
+    fn make(settings: &'static str, with_tls: bool, primary: Option<&Self>) -> Self {
         let programs = programs::directory();
         // Below /tmp, since the path of a socket must be short.
         let directory = tempfile::Builder::new().prefix("tenantry-pg-").tempdir_in("/tmp").unwrap();
@@ -99,11 +105,20 @@ impl Cluster {
         let directory = directory.keep();
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
         let data = directory.join("data");
-        run(as_user(&programs.join("initdb"), user)
-            .arg("-D")
-            .arg(&data)
-            .args(["-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"])
-            .args(["--locale-provider=icu", "--icu-locale=en-US"]));
+        if let Some(primary) = primary {
+            run(as_user(&programs.join("pg_basebackup"), user)
+                .arg("-D")
+                .arg(&data)
+                .args(["-U", USER, "-p", &primary.port().to_string(), "-h"])
+                .arg(&primary.directory)
+                .args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf"]));
+        } else {
+            run(as_user(&programs.join("initdb"), user)
+                .arg("-D")
+                .arg(&data)
+                .args(["-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"])
+                .args(["--locale-provider=icu", "--icu-locale=en-US"]));
+        }
         let mut supervisor = as_user(Path::new("/bin/sh"), user)
             .arg("-c")
             .arg(SUPERVISOR)
@@ -131,6 +146,10 @@ impl Cluster {
         let started = (0..10).any(|_| {
             cluster.tls = with_tls.then(|| Tls::prepare(&cluster.directory, user));
             cluster.configure();
+            if let Some(primary) = primary {
+                let (host, port) = (primary.directory.display(), primary.port());
+                cluster.set(&format!("primary_conninfo = 'host={host} port={port} user={USER}'"));
+            }
             cluster.control("start").output().unwrap().status.success()
         });
         assert!(started, "PostgreSQL did not start: {}", cluster.log());
@@ -234,6 +253,18 @@ impl Cluster {
     /// A database that is like this one, to which nobody may be connected.
     pub fn copy_of(&'static self, template: &Database) -> Database {
         self.create(&template.name)
+    }
+
+    /// The database of a standby that is the same as one of whom it follows, once it has all that is
+    /// there.
+    pub fn following(&'static self, database: &Database) -> Database {
+        let written = database.run("SELECT pg_current_wal_lsn()");
+        let following = Database { cluster: self, name: database.name.clone() };
+        let has_it = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+        while following.run(&has_it) != "t" {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        following
     }
 
     fn create(&'static self, template: &str) -> Database {

@@ -44,6 +44,10 @@ struct Armed {
 
 #[derive(Debug, Default)]
 struct Plan {
+    /// The socket of the server that connections lead to.
+    server: PathBuf,
+    /// Whether it is said of every server that it can be written.
+    hides_standbys: bool,
     armed: Option<Armed>,
     /// Each so many statements, of all connections, one fails.
     each: Option<u64>,
@@ -71,14 +75,14 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let name = database.name();
         let url = format!("postgres://{USER}@127.0.0.1:{port}/{name}?sslmode=disable");
-        let plan = Arc::new(Mutex::new(Plan::default()));
+        let plan = Plan { server: database.socket(), ..Plan::default() };
+        let plan = Arc::new(Mutex::new(plan));
         let (cuts, cut) = watch::channel(0);
         let proxy = Self { url, plan: Arc::clone(&plan), cuts };
-        let server = database.socket();
         // A thread of its own, since tests wait for processes without letting others run.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(listen(listener, server, plan, cut));
+            runtime.unwrap().block_on(listen(listener, plan, cut));
         });
         proxy
     }
@@ -117,6 +121,14 @@ impl Proxy {
         lock(&self.plan).closed = false;
     }
 
+    /// Leads whoever connects from now on to another server, of which it says that it can be written:
+    /// as where connections are shared, and the server behind them has become a standby.
+    pub fn lead_to(&self, database: &Database) {
+        let mut plan = lock(&self.plan);
+        plan.server = database.socket();
+        plan.hides_standbys = true;
+    }
+
     /// Lets whatever passes take so much longer, either way.
     pub fn slow_down(&self, latency: Duration) {
         lock(&self.plan).latency = latency;
@@ -127,12 +139,7 @@ fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
     plan.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn listen(
-    listener: StdListener,
-    server: PathBuf,
-    plan: Arc<Mutex<Plan>>,
-    mut cut: watch::Receiver<u64>,
-) {
+async fn listen(listener: StdListener, plan: Arc<Mutex<Plan>>, mut cut: watch::Receiver<u64>) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let (client, _) = tokio::select! {
@@ -145,7 +152,8 @@ async fn listen(
         // Messages are passed on one by one, and none is to wait for the next.
         client.set_nodelay(true).unwrap();
         // As when the server is not there.
-        let Ok(server) = UnixStream::connect(&server).await else { continue };
+        let server = lock(&plan).server.clone();
+        let Ok(server) = UnixStream::connect(server).await else { continue };
         let (line, mut cut) = (Line::new(client, server, Arc::clone(&plan)), cut.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -176,6 +184,8 @@ struct Line {
     /// Requests that the server answers by saying that it is ready, and such answers.
     asked: u64,
     answered: u64,
+    /// Whether the next row says whether the server can be written.
+    asked_if_read_only: bool,
 }
 
 impl Line {
@@ -193,6 +203,7 @@ impl Line {
             // It is ready when it has let the client in.
             asked: 1,
             answered: 0,
+            asked_if_read_only: false,
         }
     }
 
@@ -209,8 +220,8 @@ impl Line {
             if !latency.is_zero() {
                 tokio::time::sleep(latency).await;
             }
-            while let Some(message) = take(&mut self.from_server, true) {
-                self.hear(&message);
+            while let Some(mut message) = take(&mut self.from_server, true) {
+                self.hear(&mut message);
                 self.client.write_all(&message).await?;
             }
             while let Some(message) = take(&mut self.from_client, self.begun) {
@@ -243,6 +254,7 @@ impl Line {
             b'Q' => text(),
             _ => return None,
         };
+        self.asked_if_read_only |= statement == "SHOW transaction_read_only";
         let fault = lock(&self.plan).judge(&statement, &self.scripts, &self.transaction);
         if statement.starts_with("BEGIN") {
             self.transaction.clear();
@@ -252,9 +264,15 @@ impl Line {
         fault
     }
 
-    /// Notes what the server says.
-    fn hear(&mut self, message: &[u8]) {
+    /// Notes what the server says, and changes it if it is to be hidden.
+    fn hear(&mut self, message: &mut Vec<u8>) {
         match message[0] {
+            b'D' if std::mem::take(&mut self.asked_if_read_only)
+                && lock(&self.plan).hides_standbys =>
+            {
+                // A row of one column.
+                *message = b"D\0\0\0\x0d\0\x01\0\0\0\x03off".to_vec();
+            }
             b'Z' => self.answered += 1,
             // It wants the rows of a copy, and overlooks that it was asked for an answer before them.
             b'G' => self.asked -= 1,
@@ -305,11 +323,11 @@ impl Line {
     /// there is no more to come.
     async fn answer(&mut self) -> std::io::Result<bool> {
         while self.answered < self.asked {
-            if let Some(message) = take(&mut self.from_server, true) {
+            if let Some(mut message) = take(&mut self.from_server, true) {
                 if self.answered + 1 < self.asked {
                     self.client.write_all(&message).await?;
                 }
-                self.hear(&message);
+                self.hear(&mut message);
                 return Ok(true);
             }
             if self.server.read_buf(&mut self.from_server).await? == 0 {

@@ -209,6 +209,29 @@ pub async fn settling_is_bounded(f: &Fixture) {
     assert_eq!(settle(2).await, Settled { entries: 1, next_due: None });
 }
 
+/// A tenant of which much has expired does not keep the others waiting, and no call is in vain.
+pub async fn each_tenant_has_its_share(f: &Fixture) {
+    let (much, little) = (f.tenant("Much").await, f.tenant("Little").await);
+    for millis in 1..=20 {
+        f.credential(much, Some(f.in_millis(millis))).await;
+    }
+    f.credential(little, Some(f.in_millis(30))).await;
+    f.credential(little, Some(f.in_millis(1_000))).await;
+    f.clock.advance(100);
+    let settled = f.store.settle(4).await.unwrap();
+    assert!((2..=4).contains(&settled.entries), "{settled:?}");
+    assert_eq!(f.newest_entry(little).await.action, Action::CredentialExpired);
+    assert_eq!(f.newest_entry(much).await.action, Action::CredentialExpired);
+    let mut next = settled.next_due;
+    while next <= Some(f.now()) {
+        let settled = f.store.settle(4).await.unwrap();
+        assert!(settled.entries > 0, "{settled:?}");
+        next = settled.next_due;
+    }
+    assert_eq!(next, Some(f.in_millis(900)));
+    assert_eq!(f.counts(much).await, credentials(0, 20));
+}
+
 /// What expires at one instant is settled as a whole, whatever the limit.
 pub async fn an_instant_is_settled_as_a_whole(f: &Fixture) {
     let tenant = f.tenant("Acme").await;

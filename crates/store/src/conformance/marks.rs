@@ -248,8 +248,8 @@ pub async fn no_answer_tells_of_who_was_erased(f: &Fixture) {
 
 /// Marks are removed after their time, a few at a time, and not before.
 pub async fn old_marks_are_forgotten(f: &Fixture) {
-    let tenant = f.tenant("Acme").await;
-    for id in 1..=3 {
+    let (tenant, other) = (f.tenant("Acme").await, f.tenant("Other").await);
+    for (tenant, id) in [(tenant, 1), (other, 2), (tenant, 3)] {
         let access = marked::<ApiKey>(system(tenant), mark(tenant, id));
         f.store.create_api_key(&access, f.new_api_key(None)).await.unwrap();
     }

@@ -154,6 +154,7 @@ macro_rules! conformance_suite {
                 a_credential_can_be_made_expired
                 a_thousand_at_once_are_one_entry
                 settling_is_bounded
+                each_tenant_has_its_share
                 an_instant_is_settled_as_a_whole
                 what_expires_during_a_change_is_not_lost
             }

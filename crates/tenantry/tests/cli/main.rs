@@ -16,6 +16,7 @@ mod demo;
 mod disk;
 mod faults;
 mod fleet;
+mod held_up;
 mod hostile;
 mod idempotency;
 mod kills;
