@@ -89,6 +89,12 @@ words! {
         CredentialExpired = "CREDENTIAL_EXPIRED",
         /// A token was issued at the command line.
         TokenIssued = "TOKEN_ISSUED",
+        /// An external realm was made.
+        RealmCreated = "REALM_CREATED",
+        /// An external realm's properties changed.
+        RealmUpdated = "REALM_UPDATED",
+        /// An external realm was removed.
+        RealmDeleted = "REALM_DELETED",
     }
 }
 
@@ -125,6 +131,7 @@ impl Action {
             | Self::CredentialRevealed
             | Self::CredentialExpired => ResourceKind::Credential,
             Self::TokenIssued => ResourceKind::Token,
+            Self::RealmCreated | Self::RealmUpdated | Self::RealmDeleted => ResourceKind::Realm,
         }
     }
 }
@@ -153,6 +160,8 @@ words! {
         Credential = "credential",
         /// A token of the built-in realm.
         Token = "token",
+        /// An external realm.
+        Realm = "realm",
     }
 }
 
@@ -165,6 +174,8 @@ words! {
         Operator = "operator",
         /// An API key.
         ApiKey = "api_key",
+        /// Somebody of an external realm who is none of the tenant's users.
+        External = "external",
         /// The command line, by whoever holds the data.
         CommandLine = "command_line",
         /// Tenantry itself: the clock, a migration.
@@ -175,6 +186,6 @@ words! {
 impl ActorKind {
     /// Whether it is somebody who calls, rather than a part of Tenantry.
     pub const fn is_principal(self) -> bool {
-        matches!(self, Self::User | Self::Operator | Self::ApiKey)
+        matches!(self, Self::User | Self::Operator | Self::ApiKey | Self::External)
     }
 }

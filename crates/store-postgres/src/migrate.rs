@@ -59,6 +59,13 @@ const MIGRATIONS: &[Migration] = &[
         spread: &["api_key_uses"],
         copied: &[],
     },
+    Migration {
+        version: 3,
+        name: "realms",
+        sql: include_str!("../migrations/0003_realms.sql"),
+        spread: &[],
+        copied: &["realms"],
+    },
 ];
 
 impl Migration {

@@ -25,7 +25,8 @@ use tenantry_store_postgres::PostgresStore;
 use tenantry_testkit_postgres::Database;
 
 /// What is there once, not of one tenant.
-const GLOBAL: &[&str] = &["installation", "signing_keys", "tenantry_migrations", "usage_slots"];
+const GLOBAL: &[&str] =
+    &["installation", "realms", "signing_keys", "tenantry_migrations", "usage_slots"];
 
 /// Statements that are about all tenants, by their beginnings; with the one index that they may use
 /// for that, or none if they may read a whole table.
@@ -119,6 +120,8 @@ async fn exercise(f: &Fixture) {
     suite::oauth_clients::a_new_secret_leaves_an_entry(f).await;
     suite::credentials::each_step_is_counted(f).await;
     suite::credentials::revealing_leaves_an_entry(f).await;
+    suite::realms::each_step_is_told(f).await;
+    suite::realms::a_change_after_the_realm_has_changed_does_not_happen(f).await;
     suite::lists::totals_are_the_statistics(f).await;
     suite::lists::users_are_found_by_a_part(f).await;
     suite::lists::credentials_are_found_by_integration(f).await;
@@ -353,6 +356,7 @@ async fn where_tables_are_spread_each_has_its_place() {
     let told = [
         "0001_initial (Citus: 17 tables spread by tenant_id, 3 copied to every node)",
         "0002_api_key_uses (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
+        "0003_realms (Citus: 0 tables spread by tenant_id, 1 copied to every node)",
     ];
     assert_eq!(applied, told);
     let asked = |condition: &str| {

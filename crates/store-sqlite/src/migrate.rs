@@ -93,6 +93,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "api_key_uses",
         sql: include_str!("../migrations/0009_api_key_uses.sql"),
     },
+    Migration { version: 10, name: "realms", sql: include_str!("../migrations/0010_realms.sql") },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

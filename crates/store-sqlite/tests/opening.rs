@@ -69,6 +69,7 @@ fn migrations_are_applied_once() {
             "0007_outside_changes",
             "0008_outside_changes_are_announced",
             "0009_api_key_uses",
+            "0010_realms",
             "0001_calls",
             "0002_calls_installation",
             "0003_calls_api_key_uses",
@@ -161,6 +162,7 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE api_keys DROP COLUMN rate_limit;
          ALTER TABLE api_key_secrets DROP COLUMN prefix;
          ALTER TABLE api_key_secrets DROP COLUMN created_at;
+         DROP TABLE realms;
          DELETE FROM schema_migrations WHERE version >= 5",
     );
 

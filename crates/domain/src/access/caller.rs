@@ -10,9 +10,10 @@ use crate::error::{AuthFailure, Denied, Error, Result};
 use crate::etag::IfMatch;
 use crate::id::{TenantId, UserId};
 use crate::ledger::{ActorInfo, ActorKind};
+use crate::realm::RealmStanding;
 use crate::tenant::TenantStatus;
 use crate::usage::Call;
-use crate::user::{UserRoles, UserStatus};
+use crate::user::{ExternalId, UserRoles, UserStatus};
 
 /// Who a request says is calling, before the store was asked about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,22 +43,59 @@ pub enum PrincipalKind {
     },
     /// Whoever has the text of an API key, of which this is the hash.
     ApiKey(SecretHash),
+    /// Somebody for whom an external realm vouches.
+    External(ExternalPrincipal),
+}
+
+/// Somebody for whom an external realm vouches, in one of its states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalPrincipal {
+    /// Who that is there.
+    pub id: Arc<ExternalId>,
+    /// Which state of the realm has vouched: another one may not.
+    pub revision: u64,
+    /// The most powerful role its token asserts, and the realm can.
+    pub role: Role,
 }
 
 impl Principal {
     /// What the store must look at to tell what this principal is worth now.
     pub fn probe(&self) -> CallerProbe {
-        let bearer = match self.kind {
-            PrincipalKind::User { id, .. } => Some(BearerId::User(id)),
+        let bearer = match &self.kind {
+            PrincipalKind::User { id, .. } => Some(BearerId::User(*id)),
             PrincipalKind::Operator { .. } => None,
-            PrincipalKind::ApiKey(secret) => Some(BearerId::ApiKey(secret)),
+            PrincipalKind::ApiKey(secret) => Some(BearerId::ApiKey(*secret)),
+            PrincipalKind::External(external) => Some(BearerId::External(Arc::clone(&external.id))),
         };
         CallerProbe { tenant: self.tenant, bearer }
     }
 }
 
+impl ExternalPrincipal {
+    /// What it is now, in this tenant: by the tenant's own row of it, if there is one.
+    fn role_of(
+        &self,
+        tenant: TenantId,
+        person: &ExternalPerson,
+        realm: Option<RealmStanding>,
+    ) -> Result<Role, AuthFailure> {
+        let vouching = realm.filter(|realm| realm.revision == self.revision);
+        let realm = vouching.ok_or(AuthFailure::RealmChanged)?;
+        let is_tenants = person.tenant_realm.as_ref() == Some(&self.id.realm);
+        if !is_tenants && !(realm.platform && tenant == TenantId::PLATFORM) {
+            return Err(AuthFailure::ForeignTenant);
+        }
+        let role = match &person.user {
+            None => self.role,
+            Some((_, user)) if user.status == UserStatus::Active => user.roles.highest_in(tenant),
+            Some(_) => return Err(AuthFailure::Revoked),
+        };
+        Ok(role.min(realm.highest_role_in(tenant)))
+    }
+}
+
 /// What to look up about a caller on every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerProbe {
     /// The caller's tenant.
     pub tenant: TenantId,
@@ -73,12 +111,14 @@ impl CallerProbe {
 }
 
 /// Something of a tenant that can call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum BearerId {
     /// A user.
     User(UserId),
     /// An API key, by the hash of one of its texts.
     ApiKey(SecretHash),
+    /// Somebody of an external realm, whether or not the tenant has a user of it.
+    External(Arc<ExternalId>),
 }
 
 /// What the store knows about a caller now.
@@ -99,7 +139,7 @@ impl CallerState {
                 Some((key, Some(KeyRefusal::TenantSuspended)))
             }
             (TenantStatus::Active, Bearer::ApiKey { key, at }) => Some((key, key.refusal(*at))),
-            (_, Bearer::User(_)) => None,
+            (_, Bearer::User(_) | Bearer::External { .. }) => None,
         }
     }
 }
@@ -116,6 +156,22 @@ pub enum Bearer {
         /// The instant at which its times are to be judged: now, for its tenant.
         at: Timestamp,
     },
+    /// Somebody of an external realm.
+    External {
+        /// What they are in the tenant.
+        person: Arc<ExternalPerson>,
+        /// Their realm; `None` if there is no such realm (any more).
+        realm: Option<RealmStanding>,
+    },
+}
+
+/// What somebody of an external realm is in a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalPerson {
+    /// The realm that the tenant's people sign in to, if it names one.
+    pub tenant_realm: Option<String>,
+    /// The tenant's user with this external id, if there is one.
+    pub user: Option<(UserId, CallerUser)>,
 }
 
 /// What matters of a calling user's row.
@@ -146,8 +202,9 @@ impl Caller {
     /// Confirms a principal by what the store knows of it now.
     ///
     /// # Errors
-    /// [`AuthFailure`] if its tenant is gone, its user is gone or may not sign in, or its key is no
-    /// good now or not for this address. A user who has lost a role is still known, and may less.
+    /// [`AuthFailure`] if its tenant is gone, its user is gone or may not sign in, its key is no
+    /// good now or not for this address, or its realm has changed or is not the tenant's. A user who
+    /// has lost a role is still known, and may less.
     pub fn admit(
         principal: &Principal,
         state: &CallerState,
@@ -180,6 +237,17 @@ impl Caller {
                 let power = Power::Scopes(key.scopes.clone());
                 let name = Some(key.name.to_string());
                 (power, ActorKind::ApiKey, key.id.to_string(), name, None)
+            }
+            (PrincipalKind::External(external), Some(Bearer::External { person, realm })) => {
+                let role = external.role_of(principal.tenant, person, *realm);
+                let role = Power::Role(role.map_err(Error::Unauthenticated)?);
+                match &person.user {
+                    Some((id, user)) => {
+                        let email = Some(user.email.clone());
+                        (role, ActorKind::User, id.to_string(), user.name.clone(), email)
+                    }
+                    None => (role, ActorKind::External, external.id.to_string(), None, None),
+                }
             }
             _ => return Err(revoked),
         };
@@ -259,6 +327,7 @@ impl Caller {
                 principal: Some(Arc::clone(&self.principal)),
                 actor: Arc::clone(&self.actor),
                 call: self.call.clone(),
+                if_match: self.if_match.clone(),
                 idempotency: None,
             })
         } else {
