@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tenantry_domain::clock::SystemClock;
+use tenantry_domain::realm_rules::Reach;
 use tenantry_security::entropy::SystemEntropy;
 use tenantry_security::master_key::MasterKey;
 use tenantry_service::{Service, Wiring};
@@ -19,6 +20,7 @@ pub async fn service(store: Arc<dyn Store>, directory: &Path) -> Result<Service>
         entropy: Arc::new(SystemEntropy),
         master_key: MasterKey::from_base64(&key.context("the master key is missing")?)?,
         issuer: "tenantry".to_owned(),
+        reach: Reach::default(),
     };
     Ok(Service::start(wiring).await?)
 }

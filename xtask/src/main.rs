@@ -10,6 +10,7 @@ mod instructions;
 mod lint;
 mod openapi;
 mod packages;
+mod provider;
 mod step;
 mod test;
 

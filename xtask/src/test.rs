@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{self, command};
-use crate::{fuzz, packages};
+use crate::{fuzz, packages, provider};
 
 /// The tests of the API that run on PostgreSQL too: those of what the store has a part in.
 const ON_POSTGRES: &[&str] = &[
@@ -22,6 +22,8 @@ const ON_POSTGRES: &[&str] = &[
     "lists",
     "model",
     "oauth_clients",
+    "realm_callers",
+    "realms",
 ];
 
 pub(crate) fn run() -> Result<()> {
@@ -34,6 +36,8 @@ pub(crate) fn run() -> Result<()> {
     packages::need("kill", "procps")?;
     // Tests make databases of their own.
     packages::need_postgres()?;
+    // A test takes tokens of a real provider.
+    provider::install()?;
     step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))?;
     let api = ["test", "--package", "tenantry-web", "--locked"];
     let api = api.into_iter().chain(ON_POSTGRES.iter().flat_map(|test| ["--test", test]));

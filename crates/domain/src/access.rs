@@ -20,8 +20,8 @@ use crate::usage::Call;
 mod caller;
 
 pub use caller::{
-    Bearer, BearerId, Caller, CallerProbe, CallerState, CallerUser, Principal, PrincipalKind,
-    TokenIds,
+    Bearer, BearerId, Caller, CallerProbe, CallerState, CallerUser, ExternalPerson,
+    ExternalPrincipal, Principal, PrincipalKind, TokenIds,
 };
 
 /// What a principal is, from the least to the most powerful.
@@ -258,13 +258,15 @@ pub struct PlatformAccess {
     principal: Option<Arc<Principal>>,
     actor: Arc<Actor>,
     call: Option<Arc<Call>>,
+    if_match: Option<IfMatch>,
     idempotency: Option<Idempotency>,
 }
 
 impl PlatformAccess {
     /// Authority of whoever holds the data directory.
     pub fn local(kind: ActorKind, id: &str) -> Self {
-        Self { principal: None, actor: local_actor(kind, id), call: None, idempotency: None }
+        let actor = local_actor(kind, id);
+        Self { principal: None, actor, call: None, if_match: None, idempotency: None }
     }
 
     /// Authority over one tenant, which a super admin has over each.
@@ -276,9 +278,15 @@ impl PlatformAccess {
             power: Power::Role(Role::SuperAdmin),
             actor: Arc::clone(&self.actor),
             call: self.call.clone(),
-            if_match: None,
+            if_match: self.if_match.clone(),
             idempotency: self.idempotency.clone(),
         }
+    }
+
+    /// Authority over what there is once for all tenants. What is done with it stands in the ledger
+    /// of the platform's own tenant.
+    pub fn installation(&self) -> TenantAccess {
+        self.tenant(TenantId::PLATFORM)
     }
 }
 

@@ -91,6 +91,12 @@ words! {
         TokenIssued = "TOKEN_ISSUED",
         /// A token was ended before its time.
         TokenRevoked = "TOKEN_REVOKED",
+        /// An external realm was made.
+        RealmCreated = "REALM_CREATED",
+        /// An external realm's properties changed.
+        RealmUpdated = "REALM_UPDATED",
+        /// An external realm was removed.
+        RealmDeleted = "REALM_DELETED",
     }
 }
 
@@ -127,6 +133,7 @@ impl Action {
             | Self::CredentialRevealed
             | Self::CredentialExpired => ResourceKind::Credential,
             Self::TokenIssued | Self::TokenRevoked => ResourceKind::Token,
+            Self::RealmCreated | Self::RealmUpdated | Self::RealmDeleted => ResourceKind::Realm,
         }
     }
 }
@@ -155,6 +162,8 @@ words! {
         Credential = "credential",
         /// A token of the built-in realm.
         Token = "token",
+        /// An external realm.
+        Realm = "realm",
     }
 }
 
@@ -169,6 +178,8 @@ words! {
         ApiKey = "api_key",
         /// An OAuth client.
         OauthClient = "oauth_client",
+        /// Somebody of an external realm who is none of the tenant's users.
+        External = "external",
         /// The command line, by whoever holds the data.
         CommandLine = "command_line",
         /// Tenantry itself: the clock, a migration.
@@ -179,6 +190,9 @@ words! {
 impl ActorKind {
     /// Whether it is somebody who calls, rather than a part of Tenantry.
     pub const fn is_principal(self) -> bool {
-        matches!(self, Self::User | Self::Operator | Self::ApiKey | Self::OauthClient)
+        matches!(
+            self,
+            Self::User | Self::Operator | Self::ApiKey | Self::OauthClient | Self::External
+        )
     }
 }

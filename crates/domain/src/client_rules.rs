@@ -177,7 +177,7 @@ fn check_transport(scheme: &str, host: Host) -> Result<(), String> {
     }
 }
 
-fn split_scheme(text: &str) -> Result<(&str, &str), String> {
+pub(crate) fn split_scheme(text: &str) -> Result<(&str, &str), String> {
     let wrong = "must begin with a scheme in lower case, such as https:";
     let (scheme, rest) = text.split_once(':').ok_or(wrong)?;
     let fits = scheme.starts_with(|first: char| first.is_ascii_lowercase())
@@ -193,7 +193,7 @@ fn is_private_use(scheme: &str) -> bool {
 }
 
 /// The characters of RFC 3986, and percent signs only before two digits.
-fn is_of_uri_characters(text: &str) -> bool {
+pub(crate) fn is_of_uri_characters(text: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
     let encoded = |rest: &str| {
@@ -205,14 +205,15 @@ fn is_of_uri_characters(text: &str) -> bool {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Host {
+pub(crate) enum Host {
     /// This very machine.
     Loopback,
+    /// Any other one.
     Elsewhere,
 }
 
 /// Reads `host[:port]`.
-fn read_authority(authority: &str) -> Result<(Host, Option<u16>), String> {
+pub(crate) fn read_authority(authority: &str) -> Result<(Host, Option<u16>), String> {
     let wrong = "must have a host name or an IP address, and a port from 1 to 65535 if any";
     let (loopback, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or(wrong)?;

@@ -42,6 +42,9 @@ pub enum Missing {
     /// A credential.
     #[error("Credential not found")]
     Credential,
+    /// An external realm.
+    #[error("Realm not found")]
+    Realm,
 }
 
 /// What a request collides with.
@@ -65,6 +68,12 @@ pub enum Conflict {
     /// The OAuth client is public and has no secret.
     #[error("the OAuth client is public and has no secret")]
     PublicClient,
+    /// Another realm has this name.
+    #[error("another realm has this name")]
+    RealmName,
+    /// Another realm has this issuer.
+    #[error("another realm has this issuer")]
+    Issuer,
     /// A request with the same idempotency key is being served.
     #[error("a request with the same idempotency key is being served")]
     InFlight,
@@ -111,6 +120,10 @@ pub enum AuthFailure {
     Revoked,
     /// The principal is not to be used from where the request comes from.
     ForeignAddress,
+    /// The realm is not what it was when it vouched for the principal.
+    RealmChanged,
+    /// The tenant that the token names takes no tokens of its realm.
+    ForeignTenant,
 }
 
 impl AuthFailure {
@@ -129,6 +142,8 @@ impl AuthFailure {
             Self::NotYetValid => "not_yet_valid",
             Self::Revoked => "revoked",
             Self::ForeignAddress => "foreign_address",
+            Self::RealmChanged => "realm_changed",
+            Self::ForeignTenant => "foreign_tenant",
         }
     }
 }

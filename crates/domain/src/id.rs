@@ -94,6 +94,8 @@ ids! {
     OauthClientId,
     /// A credential of the vault.
     CredentialId,
+    /// An external realm. Nobody outside is told it.
+    RealmId,
     /// An entry of a tenant's ledger.
     EntryId,
     /// A token of the built-in realm: its `jti`.

@@ -96,13 +96,23 @@ impl Serialize for UserRoles {
     }
 }
 
+/// The most characters of a subject of an external realm (`OpenID` Connect Core, section 2).
+pub const SUBJECT_MAX: usize = 255;
+
 /// Who a person is in an external realm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ExternalId {
     /// The realm's name.
     pub realm: String,
     /// The person's `sub` there.
     pub subject: String,
+}
+
+impl std::fmt::Display for ExternalId {
+    /// The realm's name has no slash, so this leads back to both.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.realm, self.subject)
+    }
 }
 
 /// A user.

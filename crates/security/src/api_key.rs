@@ -95,7 +95,8 @@ pub fn hashes_equal(one: &SecretHash, other: &SecretHash) -> bool {
     constant_time::verify_slices_are_equal(&one.0, &other.0).is_ok()
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// The SHA-256 of these bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     hash

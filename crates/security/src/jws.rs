@@ -72,7 +72,7 @@ fn encode(bytes: &[u8]) -> String {
 
 /// Reads a part of a token. Padding, line breaks and unused bits that are not zero are refused:
 /// two texts are never the same token.
-fn decode(part: &str) -> Result<Vec<u8>, AuthFailure> {
+pub(crate) fn decode(part: &str) -> Result<Vec<u8>, AuthFailure> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| AuthFailure::Malformed)?;
     if bytes.is_empty() { Err(AuthFailure::Malformed) } else { Ok(bytes) }
 }

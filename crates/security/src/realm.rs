@@ -118,15 +118,15 @@ impl Realm {
         Ok(Self { issuer, keys, clock, entropy, verified: Cache::new(cache_capacity) })
     }
 
+    /// The `iss` of its tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// The public keys, as a JSON Web Key Set (RFC 7517).
     pub fn jwks(&self) -> serde_json::Value {
         let keys: Vec<_> = self.keys.iter().map(SigningKey::jwk).collect();
         json!({ "keys": keys })
-    }
-
-    /// Who issues its tokens.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
     }
 
     /// How many verified tokens are remembered.
@@ -176,6 +176,12 @@ impl Realm {
         };
         let text = jws::sign(key, &claims).map_err(Error::internal)?;
         Ok(IssuedToken { text: SecretText::new(text), id, expires_at })
+    }
+
+    /// Who a token that was found right before says is calling, by its digest.
+    pub fn recall(&self, digest: &[u8; 32]) -> Option<Result<Principal>> {
+        let verified = self.verified.get(digest)?;
+        Some(verified.at(self.clock.now()).map_err(Error::Unauthenticated))
     }
 
     /// Who a token says is calling. `realm` is the realm that the caller names, if it names one.

@@ -6,18 +6,58 @@ use std::sync::Arc;
 use tenantry_domain::access::{Caller, CallerState, Principal, PrincipalKind};
 use tenantry_domain::error::{AuthFailure, Error, Result};
 use tenantry_domain::usage::Call;
-use tenantry_security::api_key::parse_api_key;
+use tenantry_security::api_key::{parse_api_key, sha256};
+use tenantry_security::external::Unverified;
+use tenantry_security::realm::Realm;
 
 use crate::Service;
 
 impl Service {
-    /// Who a bearer token says is calling. Touches no store: what can change about the principal
-    /// is looked at by [`Service::admit`] or together with what it asks for.
+    /// Who a bearer token says is calling. What can change about the principal is looked at by
+    /// [`Service::admit`] or together with what it asks for.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`].
-    pub fn authenticate(&self, bearer: &str, realm: Option<&str>) -> Result<Principal> {
-        self.realm.verify(bearer, realm)
+    /// [`Error::Unauthenticated`]; [`Error::Unavailable`] if the keys of its realm are not to be had.
+    pub async fn authenticate(&self, bearer: &str, realm: Option<&str>) -> Result<Principal> {
+        let digest = sha256(bearer.as_bytes());
+        let names_built_in = realm.map(|name| name == Realm::NAME);
+        if names_built_in != Some(false)
+            && let Some(known) = self.realm.recall(&digest)
+        {
+            return known;
+        }
+        if names_built_in != Some(true)
+            && let Some(known) = self.external.recall(&digest, realm).await?
+        {
+            return Ok(known);
+        }
+        let token = Unverified::read(bearer).map_err(Error::Unauthenticated)?;
+        let is_built_in = token.issuer() == self.realm.issuer();
+        match names_built_in {
+            Some(true) if !is_built_in => Err(Error::Unauthenticated(AuthFailure::UnknownRealm)),
+            Some(true) => self.realm.verify(bearer, realm),
+            None if is_built_in => self.realm.verify(bearer, None),
+            Some(false) | None => self.external.verify(&token, digest, realm).await,
+        }
+    }
+
+    /// Who the bearer token of a principal that was refused says is calling by what its realm is now:
+    /// another process can have changed the realm. `None` if nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Service::authenticate`].
+    pub async fn authenticate_anew(
+        &self,
+        bearer: &str,
+        realm: Option<&str>,
+        principal: &Principal,
+    ) -> Result<Option<Principal>> {
+        match &principal.kind {
+            PrincipalKind::External(external) => {
+                self.external.authenticate_anew(bearer, realm, external).await
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Who the text of an API key says is calling. Touches no store, as [`Service::authenticate`].

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tenantry_domain::clock::{Clock, Timestamp};
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::realm_rules::Reach;
 use tenantry_security::password::Passwords;
 use tenantry_security::realm::Realm;
 use tenantry_security::vault::Vault;
@@ -19,6 +20,7 @@ use tenantry_store::Store;
 use crate::idempotency::InFlight;
 use crate::meter::Meter;
 use crate::rates::Rates;
+use crate::realms::Registry;
 
 mod api_keys;
 mod audit;
@@ -29,6 +31,7 @@ mod imports;
 pub mod meter;
 mod oauth_clients;
 mod rates;
+mod realms;
 pub mod settler;
 mod setup;
 mod statistics;
@@ -51,6 +54,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     realm: Realm,
+    reach: Reach,
+    external: Registry,
     vault: Arc<Vault>,
     passwords: Passwords,
     rates: Rates,

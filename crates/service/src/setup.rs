@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::realm_rules::Reach;
 use tenantry_security::master_key::MasterKey;
 use tenantry_security::password::Passwords;
 use tenantry_security::realm::Realm;
@@ -16,6 +17,7 @@ use crate::Service;
 use crate::idempotency::InFlight;
 use crate::meter::Meter;
 use crate::rates::Rates;
+use crate::realms::{Http, Means, Registry};
 
 /// Verified tokens that are remembered.
 const TOKEN_CACHE: usize = 65_536;
@@ -36,6 +38,8 @@ pub struct Wiring {
     pub master_key: MasterKey,
     /// The `iss` of the built-in realm's tokens.
     pub issuer: String,
+    /// Where the providers of external realms may be.
+    pub reach: Reach,
 }
 
 impl std::fmt::Debug for Wiring {
@@ -67,7 +71,7 @@ impl Service {
     /// # Errors
     /// See [`SetupError`].
     pub async fn start(wiring: Wiring) -> Result<Self, SetupError> {
-        let Wiring { store, clock, entropy, master_key, issuer } = wiring;
+        let Wiring { store, clock, entropy, master_key, issuer, reach } = wiring;
         let key_id = master_key.id();
         let bound = store.bind_master_key(&key_id).await?;
         if bound != key_id {
@@ -77,11 +81,25 @@ impl Service {
         let keys = signing_keys(&*store, &vault, &*clock, &*entropy).await?;
         let realm =
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
+        let means = Means { fetch: Arc::new(Http::new()?), clock: Arc::clone(&clock), reach };
+        let external = Registry::new(Arc::clone(&store) as _, means, TOKEN_CACHE);
         let passwords = Passwords::new(Arc::clone(&entropy), PASSWORD_WORKERS, PASSWORD_QUEUE);
         let meter = Meter::start(Arc::clone(&store));
         let rates = Rates::new(Arc::clone(&clock));
         let in_flight = InFlight::default();
-        Ok(Self { store, clock, entropy, realm, vault, passwords, rates, meter, in_flight })
+        Ok(Self {
+            store,
+            clock,
+            entropy,
+            realm,
+            reach,
+            external,
+            vault,
+            passwords,
+            rates,
+            meter,
+            in_flight,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tenantry_domain::credential::{AuthType, IntegrationId, SecretPart};
 use tenantry_domain::oauth_client::{ClientType, GrantType};
+use tenantry_domain::realm_rules::Reach;
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{UserRoles, UserStatus};
@@ -98,6 +99,7 @@ async fn another_master_key_is_refused() {
         master_key: MasterKey::generate(&*entropy),
         entropy,
         issuer: "tenantry".to_owned(),
+        reach: Reach::default(),
     };
     let refused = Service::start(wiring).await.unwrap_err();
     assert!(matches!(refused, SetupError::WrongMasterKey { .. }), "{refused}");

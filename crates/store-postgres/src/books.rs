@@ -92,7 +92,7 @@ impl Books {
             .each([
                 Command::new(lock, params![tenant]),
                 Command::new(state, params![tenant]),
-                statistician::ask_caller(probe),
+                statistician::ask_caller(probe.as_ref()),
                 marks::ask(idempotency.map(|it| *it.mark())),
             ])
             .await?;
@@ -113,7 +113,7 @@ impl Books {
             opened_at: head.seq,
             head,
             next_due: state.at_if_any(1)?,
-            caller: statistician::read_caller(probe, &caller, now)?,
+            caller: statistician::read_caller(probe.as_ref(), &caller, now)?,
             mark: marks::read(&mark, now)?,
         })
     }

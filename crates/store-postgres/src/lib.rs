@@ -87,6 +87,7 @@ mod oauth_clients;
 mod options;
 mod pages;
 mod purge;
+mod realms;
 mod recounts;
 mod session;
 mod sql;
@@ -242,14 +243,15 @@ impl PostgresStore {
                 let sql = "SELECT pg_advisory_xact_lock($1)";
                 session.write(sql, params![i64::from_be_bytes(*first)]);
             }
+            let probe = access.probe();
             let asked = [
                 locks::making(new.id),
-                statistician::ask_caller(access.probe()),
+                statistician::ask_caller(probe.as_ref()),
                 marks::ask(idempotency.map(|it| *it.mark())),
             ];
             let [_, caller, mark] = session.each(asked).await?;
             let now = self.context.clock.now();
-            access.confirm(&statistician::read_caller(access.probe(), &caller, now)?)?;
+            access.confirm(&statistician::read_caller(probe.as_ref(), &caller, now)?)?;
             if let Some(idempotency) = idempotency {
                 require_new(idempotency.mark(), marks::read(&mark, now)?)?;
             }

@@ -72,6 +72,13 @@ const MIGRATIONS: &[Migration] = &[
         spread: &["revoked_tokens"],
         copied: &[],
     },
+    Migration {
+        version: 4,
+        name: "realms",
+        sql: include_str!("../migrations/0004_realms.sql"),
+        spread: &[],
+        copied: &["realms"],
+    },
 ];
 
 impl Migration {

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry_domain::access::{
-    Bearer, BearerId, CallerProbe, CallerState, CallerUser, TenantAccess, TokenIds,
+    Bearer, BearerId, CallerProbe, CallerState, CallerUser, ExternalPerson, TenantAccess, TokenIds,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::{Change, Counts};
 use tenantry_domain::guarded::Guarded;
-use tenantry_domain::id::{SessionId, TenantId, TokenId};
+use tenantry_domain::id::{SessionId, TenantId, TokenId, UserId};
+use tenantry_domain::realm::RealmStanding;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::TenantStatus;
-use tenantry_domain::user::{UserRoles, UserStatus};
+use tenantry_domain::user::{ExternalId, UserRoles, UserStatus};
 use tenantry_store::Statistician;
 use tenantry_store::posting::kind_from;
 use tokio_postgres::Row;
@@ -34,7 +35,7 @@ impl Statistician for PostgresStore {
         probe: &CallerProbe,
     ) -> tenantry_domain::error::Result<CallerState> {
         let clock = self.context.clock.now();
-        self.read([ask_caller(Some(*probe))], |[found]| read_caller(Some(*probe), &found, clock))
+        self.read([ask_caller(Some(probe))], |[found]| read_caller(Some(probe), &found, clock))
             .await
     }
 
@@ -46,11 +47,11 @@ impl Statistician for PostgresStore {
         // The clock is read before the database: the answer then holds everything that was done
         // before its instant.
         let clock = self.context.clock.now();
-        let asked = [ask_caller(Some(*probe)), Standing::ask(tenant, clock)];
+        let asked = [ask_caller(Some(probe)), Standing::ask(tenant, clock)];
         self.read(asked, |[caller, standing]| {
             let standing = Standing::read(tenant, clock, &standing)?;
             let statistics = standing.map(Standing::statistics);
-            Ok((read_caller(Some(*probe), &caller, clock)?, Guarded::new(tenant, statistics)))
+            Ok((read_caller(Some(probe), &caller, clock)?, Guarded::new(tenant, statistics)))
         })
         .await
     }
@@ -70,16 +71,19 @@ impl Statistician for PostgresStore {
 }
 
 /// Asks what a caller is worth now, if there is one to ask for.
-pub(crate) fn ask_caller(probe: Option<CallerProbe>) -> Command {
+pub(crate) fn ask_caller(probe: Option<&CallerProbe>) -> Command {
     let user = match probe {
         Some(CallerProbe { tenant, bearer: Some(BearerId::ApiKey(secret)), .. }) => {
-            return api_keys::ask_presented(tenant, secret);
+            return api_keys::ask_presented(*tenant, *secret);
         }
         Some(CallerProbe { tenant, bearer: Some(BearerId::Client(client)), token }) => {
-            let (token, session) = ids(token);
-            return oauth_clients::ask_calling(tenant, client, token, session);
+            let (token, session) = ids(*token);
+            return oauth_clients::ask_calling(*tenant, *client, token, session);
         }
-        Some(CallerProbe { bearer: Some(BearerId::User(user)), .. }) => Some(user),
+        Some(CallerProbe { tenant, bearer: Some(BearerId::External(id)), .. }) => {
+            return ask_external(*tenant, id);
+        }
+        Some(CallerProbe { bearer: Some(BearerId::User(user)), .. }) => Some(*user),
         Some(CallerProbe { bearer: None, .. }) | None => None,
     };
     let (token, session) = ids(probe.and_then(|it| it.token));
@@ -99,20 +103,35 @@ fn ids(token: Option<TokenIds>) -> (Option<TokenId>, Option<SessionId>) {
     (token.map(|it| it.id), token.and_then(|it| it.session))
 }
 
+/// Asks for a tenant, for somebody of an external realm in it, and for the realm.
+fn ask_external(tenant: TenantId, id: &ExternalId) -> Command {
+    Command::new(
+        "SELECT t.status, false, u.status, u.tenant_admin, u.member, u.email, u.name, u.user_id,
+             t.realm_name, r.revision, r.platform
+         FROM tenants t
+             LEFT JOIN users u ON u.tenant_id = t.tenant_id AND u.tenant_id = $1
+                 AND u.external_realm = $2 AND u.external_subject = $3
+             LEFT JOIN realms r ON r.name = $2
+         WHERE t.tenant_id = $1 AND t.status <> 'deleted'",
+        params![tenant, &id.realm, &id.subject],
+    )
+}
+
 /// What was found of a caller.
 pub(crate) fn read_caller(
-    probe: Option<CallerProbe>,
+    probe: Option<&CallerProbe>,
     found: &[Row],
     clock: Timestamp,
 ) -> Result<CallerState> {
     let Some(row) = found.first() else { return Ok(NOBODY) };
     let tenant = Some(row.try_get::<_, Word<TenantStatus>>(0)?.0);
-    if let Some(BearerId::ApiKey(_)) = probe.and_then(|it| it.bearer) {
+    let bearer = probe.and_then(|it| it.bearer.as_ref());
+    if let Some(BearerId::ApiKey(_)) = bearer {
         let bearer = api_keys::read_presented(row, clock)?;
         return Ok(CallerState { tenant, bearer, is_ended: false });
     }
     let is_ended = row.try_get(1)?;
-    if let Some(BearerId::Client(_)) = probe.and_then(|it| it.bearer) {
+    if let Some(BearerId::Client(_)) = bearer {
         let client = oauth_clients::read_calling(row)?;
         let bearer = client.map(|client| Bearer::Client(Arc::new(client)));
         return Ok(CallerState { tenant, bearer, is_ended });
@@ -126,7 +145,18 @@ pub(crate) fn read_caller(
             name: row.try_get(6)?,
         }),
     };
-    let bearer = user.map(|user| Bearer::User(Arc::new(user)));
+    let bearer = match bearer {
+        Some(BearerId::External(_)) => {
+            let id: Option<uuid::Uuid> = row.try_get(7)?;
+            let user = id.map(UserId::from_uuid).zip(user);
+            let person = Arc::new(ExternalPerson { tenant_realm: row.try_get(8)?, user });
+            let revision = row.number_if_any(9)?;
+            let realm = revision.zip(row.try_get(10)?);
+            let realm = realm.map(|(revision, platform)| RealmStanding { revision, platform });
+            Some(Bearer::External { person, realm })
+        }
+        _ => user.map(|user| Bearer::User(Arc::new(user))),
+    };
     Ok(CallerState { tenant, bearer, is_ended })
 }
 

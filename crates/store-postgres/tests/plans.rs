@@ -25,7 +25,8 @@ use tenantry_store_postgres::PostgresStore;
 use tenantry_testkit_postgres::Database;
 
 /// What is there once, not of one tenant.
-const GLOBAL: &[&str] = &["installation", "signing_keys", "tenantry_migrations", "usage_slots"];
+const GLOBAL: &[&str] =
+    &["installation", "realms", "signing_keys", "tenantry_migrations", "usage_slots"];
 
 /// Statements that are about all tenants, by their beginnings; with the one index that they may use
 /// for that, or none if they may read a whole table.
@@ -125,6 +126,8 @@ async fn exercise(f: &Fixture) {
     suite::oauth_clients::a_new_secret_leaves_an_entry(f).await;
     suite::credentials::each_step_is_counted(f).await;
     suite::credentials::revealing_leaves_an_entry(f).await;
+    suite::realms::each_step_is_told(f).await;
+    suite::realms::a_change_after_the_realm_has_changed_does_not_happen(f).await;
     suite::lists::totals_are_the_statistics(f).await;
     suite::lists::users_are_found_by_a_part(f).await;
     suite::lists::credentials_are_found_by_integration(f).await;
@@ -366,6 +369,7 @@ async fn where_tables_are_spread_each_has_its_place() {
         "0001_initial (Citus: 17 tables spread by tenant_id, 3 copied to every node)",
         "0002_api_key_uses (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
         "0003_revoked_tokens (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
+        "0004_realms (Citus: 0 tables spread by tenant_id, 1 copied to every node)",
     ];
     assert_eq!(applied, told);
     let asked = |condition: &str| {
@@ -379,6 +383,15 @@ async fn where_tables_are_spread_each_has_its_place() {
     let mut global: BTreeSet<_> = GLOBAL.iter().map(|table| (*table).to_owned()).collect();
     global.remove("tenantry_migrations");
     assert_eq!(asked("function = 'reference'"), global);
+}
+
+/// The tables that every node has a copy of: which migrations were applied is asked for by whoever
+/// migrates alone.
+const COPIED: usize = GLOBAL.len() - 1;
+
+/// What is told when so many tables are spread.
+fn spread_of(tables: usize) -> String {
+    format!("Citus: {tables} tables spread by tenant_id, {COPIED} copied to every node")
 }
 
 /// So are those that a later version makes beside them.
@@ -399,8 +412,7 @@ async fn tables_of_before_are_spread_after_the_next_migrations() {
     let (store, done) = PostgresStore::migrate(&options, clock, entropy).await.unwrap();
     drop(store);
     let tables = tenant_tables(&database);
-    let told =
-        format!("Citus: {} tables spread by tenant_id, 3 copied to every node", tables.len());
+    let told = spread_of(tables.len());
     assert_eq!((done[0].as_str(), done.last()), ("0002_api_key_uses", Some(&told)));
     let spread = "SELECT spread FROM citus.asked WHERE function = 'distributed'";
     assert_eq!(lines(&database, spread), tables);
@@ -424,11 +436,12 @@ async fn tables_of_before_are_spread_too() {
     assert_eq!(database.run("SELECT count(*) FROM citus.asked"), "0");
     // One has its place already.
     database.run("SELECT create_distributed_table('tenants', 'tenant_id')");
-    let told =
-        format!("Citus: {} tables spread by tenant_id, 3 copied to every node", tables.len() - 1);
-    assert_eq!(migrate().await, [told]);
+    assert_eq!(migrate().await, [spread_of(tables.len() - 1)]);
     let spread = "SELECT spread FROM citus.asked WHERE function = 'distributed'";
     assert_eq!(lines(&database, spread), tables);
     assert_eq!(migrate().await, [""; 0]);
-    assert_eq!(database.run("SELECT count(*) FROM citus.asked"), (tables.len() + 3).to_string());
+    assert_eq!(
+        database.run("SELECT count(*) FROM citus.asked"),
+        (tables.len() + COPIED).to_string()
+    );
 }

@@ -42,6 +42,7 @@ mod pages;
 mod projection;
 mod purge;
 mod readers;
+mod realms;
 mod recounts;
 mod snapshot;
 mod sql;

@@ -98,6 +98,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "revoked_tokens",
         sql: include_str!("../migrations/0010_revoked_tokens.sql"),
     },
+    Migration { version: 11, name: "realms", sql: include_str!("../migrations/0011_realms.sql") },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

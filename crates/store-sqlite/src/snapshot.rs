@@ -8,6 +8,7 @@ use tenantry_domain::access::{Bearer, BearerId};
 use tenantry_domain::clock::{Month, Timestamp};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::ledger::Head;
+use tenantry_domain::realm::RealmStanding;
 use tenantry_domain::stats::{Heartbeat, Statistics, effective_now, last_activity, months};
 use tenantry_domain::tenant::TenantStatus;
 use tenantry_domain::text::Name;
@@ -97,6 +98,8 @@ pub(crate) struct Snapshot {
     pub(crate) has_ended_tokens: bool,
     /// What has called since.
     callers: Mutex<HashMap<BearerId, Bearer>>,
+    /// In the snapshot of the platform's tenant, the realms of those who have called since.
+    realms: Mutex<HashMap<String, RealmStanding>>,
 }
 
 impl Snapshot {
@@ -131,6 +134,7 @@ impl Snapshot {
             calls: Calls::load(connection, Schema::Main, tenant, at)?,
             has_ended_tokens: tokens::has_ended(connection, tenant)?,
             callers: Mutex::default(),
+            realms: Mutex::default(),
         }))
     }
 
@@ -167,17 +171,17 @@ impl Snapshot {
     /// What is known of something that calls; `read` reads it if nothing is.
     pub(crate) fn caller(
         &self,
-        bearer: BearerId,
+        bearer: &BearerId,
         clock: Timestamp,
         read: impl FnOnce() -> Result<Option<Bearer>>,
     ) -> Result<Option<Bearer>> {
         // What the lock guards is whole between any two statements.
         let lock = || self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(&bearer) {
+        if let Some(known) = lock().get(bearer) {
             return Ok(Some(match known.clone() {
                 // Calls that were counted since were not received before the clock shows it.
                 Bearer::ApiKey { key, at } => Bearer::ApiKey { key, at: at.max(clock) },
-                other @ (Bearer::User(_) | Bearer::Client(_)) => other,
+                known @ (Bearer::User(_) | Bearer::Client(_) | Bearer::External { .. }) => known,
             }));
         }
         // Nothing is remembered of what is not there: anybody can make up any number of keys.
@@ -186,7 +190,25 @@ impl Snapshot {
         if callers.len() >= CALLERS {
             callers.clear();
         }
-        callers.insert(bearer, found.clone());
+        callers.insert(bearer.clone(), found.clone());
+        Ok(Some(found))
+    }
+
+    /// What is known of a realm, in the snapshot of the platform's tenant; `read` reads it if nothing
+    /// is.
+    pub(crate) fn realm(
+        &self,
+        name: &str,
+        read: impl FnOnce() -> Result<Option<RealmStanding>>,
+    ) -> Result<Option<RealmStanding>> {
+        // What the lock guards is whole between any two statements.
+        let lock = || self.realms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(name) {
+            return Ok(Some(*known));
+        }
+        // Nothing is remembered of what is not there.
+        let Some(found) = read()? else { return Ok(None) };
+        lock().insert(name.to_owned(), found);
         Ok(Some(found))
     }
 }

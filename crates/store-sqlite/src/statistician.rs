@@ -5,14 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tenantry_domain::access::{
-    Bearer, BearerId, CallerProbe, CallerState, CallerUser, TenantAccess,
+    Bearer, BearerId, CallerProbe, CallerState, CallerUser, ExternalPerson, TenantAccess,
 };
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::Counts;
 use tenantry_domain::error::Error;
 use tenantry_domain::guarded::Guarded;
 use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::realm::RealmStanding;
 use tenantry_domain::stats::Statistics;
+use tenantry_domain::user::User;
 use tenantry_store::Statistician;
 
 use crate::books::{self, Context, corrected};
@@ -21,7 +23,7 @@ use crate::projection::Memory;
 use crate::snapshot::{Calls, Snapshot};
 use crate::sql::{self, At, count_columns, tenant_id};
 use crate::usage::Schema;
-use crate::{Server, SqliteStore, api_keys, oauth_clients, tenants, tokens, users};
+use crate::{Server, SqliteStore, api_keys, oauth_clients, realms, tenants, tokens, users};
 
 /// Reads of the database between which somebody else was quicker; then calls are held up for one.
 const ATTEMPTS: usize = 8;
@@ -98,11 +100,17 @@ impl SqliteStore {
                 None => return Ok(CallerState::default()),
             },
         };
-        let bearer = match probe.bearer {
+        let bearer = match &probe.bearer {
             None => None,
             Some(id) => snapshot.caller(id, clock, || {
                 self.readers.snapshot(|connection| bearer(connection, probe.tenant, id, clock))
             })?,
+        };
+        let bearer = match (bearer, &probe.bearer) {
+            (Some(Bearer::External { person, .. }), Some(BearerId::External(id))) => {
+                Some(Bearer::External { person, realm: self.realm_standing(server, &id.realm)? })
+            }
+            (bearer, _) => bearer,
         };
         let is_ended = match probe.token {
             Some(token) if snapshot.has_ended_tokens => self
@@ -111,6 +119,22 @@ impl SqliteStore {
             _ => false,
         };
         Ok(CallerState { tenant: Some(snapshot.status), bearer, is_ended })
+    }
+
+    /// A realm as it is now; `None` if there is no such realm (any more). What the server remembers of
+    /// the platform's tenant tells it, whose ledger has every change of a realm.
+    fn realm_standing(&self, server: &Server, name: &str) -> Result<Option<RealmStanding>> {
+        let read = || self.readers.snapshot(|connection| realms::standing(connection, name));
+        let platform = TenantId::PLATFORM;
+        let snapshot = match server.projection.snapshot(platform) {
+            Some(snapshot) => snapshot,
+            None if server.projection.is_changing(platform) => return read(),
+            None => match self.read_through(server, platform, Memory::Current)? {
+                Some((snapshot, _)) => snapshot,
+                None => return read(),
+            },
+        };
+        snapshot.realm(name, read)
     }
 
     /// The statistics of a tenant now; `None` if there is no such tenant (any more).
@@ -213,7 +237,7 @@ fn caller_state(
     clock: Timestamp,
 ) -> Result<CallerState> {
     let tenant = tenants::status(connection, probe.tenant)?;
-    let bearer = match probe.bearer {
+    let bearer = match &probe.bearer {
         Some(id) if tenant.is_some() => bearer(connection, probe.tenant, id, clock)?,
         _ => None,
     };
@@ -224,17 +248,27 @@ fn caller_state(
 fn bearer(
     connection: &Connection,
     tenant: TenantId,
-    id: BearerId,
+    id: &BearerId,
     clock: Timestamp,
 ) -> Result<Option<Bearer>> {
     Ok(match id {
         BearerId::User(id) => {
-            caller_user(connection, tenant, id)?.map(|user| Bearer::User(Arc::new(user)))
+            caller_user(connection, tenant, *id)?.map(|user| Bearer::User(Arc::new(user)))
         }
-        BearerId::Client(id) => oauth_clients::find(connection, tenant, id)?
+        BearerId::External(id) => {
+            let user = users::find_external(connection, tenant, id)?;
+            let user = user.map(|user| (user.id, caller(user)));
+            let tenant_realm = tenants::realm_name(connection, tenant)?;
+            let realm = realms::standing(connection, &id.realm)?;
+            Some(Bearer::External {
+                person: Arc::new(ExternalPerson { tenant_realm, user }),
+                realm,
+            })
+        }
+        BearerId::Client(id) => oauth_clients::find(connection, tenant, *id)?
             .map(|client| Bearer::Client(Arc::new(client))),
         BearerId::ApiKey(secret) => {
-            let key = api_keys::presented(connection, tenant, secret)?;
+            let key = api_keys::presented(connection, tenant, *secret)?;
             // The tenant may be gone since it was looked for, and its keys are nobody's then.
             let at = books::now(connection, tenant, clock)?;
             key.zip(at).map(|(key, at)| Bearer::ApiKey { key: Arc::new(key), at })
@@ -247,13 +281,16 @@ fn caller_user(
     tenant: TenantId,
     user: UserId,
 ) -> Result<Option<CallerUser>> {
-    let user = users::find(connection, tenant, user)?;
-    Ok(user.map(|user| CallerUser {
+    Ok(users::find(connection, tenant, user)?.map(caller))
+}
+
+fn caller(user: User) -> CallerUser {
+    CallerUser {
         status: user.status,
         roles: user.roles,
         email: user.email.to_string(),
         name: user.name.map(|name| name.to_string()),
-    }))
+    }
 }
 
 /// The counts after the last entry not later than `at`, corrected by what expired between the

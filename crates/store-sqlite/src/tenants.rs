@@ -213,6 +213,13 @@ pub(crate) fn status(connection: &Connection, tenant: TenantId) -> Result<Option
     )
 }
 
+/// The realm that a tenant names, if it names one.
+pub(crate) fn realm_name(connection: &Connection, tenant: TenantId) -> Result<Option<String>> {
+    let sql = "SELECT realm_name FROM tenants WHERE tenant_id = ?1";
+    let name = sql::optional(connection, sql, params![tenant_id(tenant)], |row| row.get(0))?;
+    Ok(name.flatten())
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Tenant> {
     let name = |text: Option<String>| text.map(Name::from_stored);
     Ok(Tenant {

@@ -195,6 +195,20 @@ pub(crate) fn find(connection: &Connection, tenant: TenantId, id: UserId) -> Res
     sql::optional(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())], read)
 }
 
+/// The user of this tenant with an external id, if there is one.
+pub(crate) fn find_external(
+    connection: &Connection,
+    tenant: TenantId,
+    id: &ExternalId,
+) -> Result<Option<User>> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM users WHERE tenant_id = ?1 AND external_realm = ?2 AND external_subject = ?3"
+    );
+    sql::optional(connection, sql, params![tenant_id(tenant), id.realm, id.subject], read)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<User> {
     let realm: Option<String> = row.get(1)?;
     let subject: Option<String> = row.get(2)?;

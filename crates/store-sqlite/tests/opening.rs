@@ -70,6 +70,7 @@ fn migrations_are_applied_once() {
             "0008_outside_changes_are_announced",
             "0009_api_key_uses",
             "0010_revoked_tokens",
+            "0011_realms",
             "0001_calls",
             "0002_calls_installation",
             "0003_calls_api_key_uses",
@@ -164,6 +165,7 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE api_keys DROP COLUMN rate_limit;
          ALTER TABLE api_key_secrets DROP COLUMN prefix;
          ALTER TABLE api_key_secrets DROP COLUMN created_at;
+         DROP TABLE realms;
          DELETE FROM schema_migrations WHERE version >= 5",
     );
 

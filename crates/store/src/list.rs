@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 mod kinds;
 
-pub use kinds::{Keyed, api_keys, credentials, oauth_clients, tenants, users};
+pub use kinds::{Keyed, api_keys, credentials, oauth_clients, realms, tenants, users};
 
 /// What a `?` of a statement stands for.
 #[derive(Debug, Clone)]

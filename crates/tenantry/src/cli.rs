@@ -34,6 +34,9 @@ pub(crate) struct Common {
     /// The `iss` of the built-in realm's tokens [default: tenantry]
     #[arg(long, global = true, env = "TENANTRY_ISSUER")]
     pub(crate) issuer: Option<String>,
+    /// Take realms whose provider is on this machine, by http: for development and tests
+    #[arg(long, global = true, env = "TENANTRY_ALLOW_LOOPBACK_REALMS")]
+    pub(crate) allow_loopback_realms: bool,
     /// What to log, as in `info` or `warn,tenantry_web=debug` [default: info; off for commands that
     /// do not serve]
     #[arg(long, global = true, env = "TENANTRY_LOG")]

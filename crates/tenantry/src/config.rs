@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tenantry_domain::network::Network;
+use tenantry_domain::realm_rules::Reach;
 use tenantry_security::secret::SecretText;
 use tenantry_store_postgres::Options;
 use tenantry_web::WebConfig;
@@ -21,6 +22,7 @@ use crate::limits::GivenLimits;
 struct File {
     data_dir: Option<PathBuf>,
     issuer: Option<String>,
+    allow_loopback_realms: bool,
     log: Option<String>,
     log_format: Option<LogFormat>,
     master_key: Option<SecretText>,
@@ -42,6 +44,8 @@ pub(crate) struct Settings {
     data_dir: Option<PathBuf>,
     /// The `iss` of the built-in realm's tokens.
     pub(crate) issuer: String,
+    /// Where the providers of external realms may be.
+    pub(crate) reach: Reach,
     /// What to log; `None`: what fits the command.
     pub(crate) log: Option<String>,
     /// How to log; `None`: as fits where the log goes.
@@ -73,11 +77,13 @@ impl Settings {
             }
         };
         let given_database = common.database.over(file.database);
+        let loopback = common.allow_loopback_realms || file.allow_loopback_realms;
         Ok(Self {
             database: given_database.options()?,
             given_database,
             data_dir: common.data_dir.or(file.data_dir),
             issuer: common.issuer.or(file.issuer).unwrap_or_else(|| "tenantry".to_owned()),
+            reach: if loopback { Reach::OrLoopback } else { Reach::Encrypted },
             log: common.log.or(file.log),
             log_format: common.log_format.or(file.log_format),
             master_key: given_key.or(file.master_key),
@@ -157,6 +163,7 @@ mod tests {
             config: None,
             data_dir: None,
             issuer: None,
+            allow_loopback_realms: false,
             log: None,
             log_format: None,
             database: GivenDatabase::default(),

@@ -171,8 +171,14 @@ async fn start(
         Key::Given(key) => key,
         Key::InFile(path) => key_from_file(&path, bound)?,
     };
-    let issuer = settings.issuer.clone();
-    let wiring = Wiring { store, clock, entropy: entropy(), master_key, issuer };
+    let wiring = Wiring {
+        store,
+        clock,
+        entropy: entropy(),
+        master_key,
+        issuer: settings.issuer.clone(),
+        reach: settings.reach,
+    };
     Ok(Service::start(wiring).await?)
 }
 

@@ -8,6 +8,8 @@ use tenantry_domain::credential::{AuthType, Credential, IntegrationId, SecretPar
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::ActorKind;
 use tenantry_domain::oauth_client::{ClientType, GrantType};
+use tenantry_domain::realm::{Algorithm, NewRealm, Realm, RealmName};
+use tenantry_domain::realm_rules::{ClaimPath, LEEWAY, ROLES_CLAIM, Reach, TENANT_CLAIM};
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::tenant::{NewTenant, Subscription};
 use tenantry_domain::text::{Email, Name};
@@ -158,6 +160,7 @@ impl TestApp {
             entropy,
             master_key: MasterKey::from_base64(parts.master_key.expose()).unwrap(),
             issuer: "tenantry".to_owned(),
+            reach: Reach::OrLoopback,
         };
         let service = Arc::new(Service::start(wiring).await.unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -292,6 +295,25 @@ impl TestApp {
             secret: CredentialSecret::new(AuthType::ApiKey, parts).unwrap(),
         };
         self.service.create_credential(&Self::access(tenant), draft).await.unwrap()
+    }
+
+    /// Makes an external realm, with everything as it is unless told.
+    pub async fn realm(&self, name: &str, issuer: &str) -> Realm {
+        let new = NewRealm {
+            id: self.service.new_realm_id(),
+            name: RealmName::parse(name).unwrap(),
+            issuer: issuer.to_owned(),
+            jwks_uri: None,
+            audience: "tenantry".to_owned(),
+            algorithms: Algorithm::ALL.to_vec(),
+            tenant_claim: ClaimPath::parse(TENANT_CLAIM).unwrap(),
+            roles_claim: ClaimPath::parse(ROLES_CLAIM).unwrap(),
+            role_mapping: None,
+            leeway_seconds: LEEWAY,
+            platform: false,
+        };
+        let access = PlatformAccess::local(ActorKind::System, "test");
+        self.service.create_realm(&access, new).await.unwrap()
     }
 
     /// Authority over a tenant, for what a test sets up without HTTP.

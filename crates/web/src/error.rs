@@ -74,6 +74,8 @@ codes! {
     OauthClientNotFound = "OAUTH_CLIENT_NOT_FOUND", NOT_FOUND, "OAuth client not found";
     /// The tenant has no such credential.
     CredentialNotFound = "CREDENTIAL_NOT_FOUND", NOT_FOUND, "Credential not found";
+    /// There is no such realm.
+    RealmNotFound = "REALM_NOT_FOUND", NOT_FOUND, "Realm not found";
     /// The path has no such method; `Allow` says which it has.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED, "Method not allowed";
     /// No range of `Accept` covers `application/json`.
@@ -92,6 +94,10 @@ codes! {
     ApiKeyExpired = "API_KEY_EXPIRED", CONFLICT, "API key expired";
     /// The OAuth client is public and has no secret.
     PublicClient = "PUBLIC_CLIENT", CONFLICT, "Public client";
+    /// Another realm has the name.
+    RealmNameTaken = "REALM_NAME_TAKEN", CONFLICT, "Realm name taken";
+    /// Another realm has the issuer.
+    IssuerTaken = "ISSUER_TAKEN", CONFLICT, "Issuer taken";
     /// A request with the same idempotency key is being served.
     IdempotencyInFlight = "IDEMPOTENCY_IN_FLIGHT", CONFLICT, "Request in flight";
     /// The thing is not in the state that `If-Match` names.
@@ -275,6 +281,9 @@ fn use_case_code(error: &Error) -> Code {
         Error::NotFound(Missing::ApiKey) => Code::ApiKeyNotFound,
         Error::NotFound(Missing::OauthClient) => Code::OauthClientNotFound,
         Error::NotFound(Missing::Credential) => Code::CredentialNotFound,
+        Error::NotFound(Missing::Realm) => Code::RealmNotFound,
+        Error::Conflict(Conflict::RealmName) => Code::RealmNameTaken,
+        Error::Conflict(Conflict::Issuer) => Code::IssuerTaken,
         Error::Conflict(Conflict::TenantId) => Code::TenantIdTaken,
         Error::Conflict(Conflict::Email) => Code::EmailTaken,
         Error::Conflict(Conflict::ExternalId) => Code::ExternalIdTaken,
@@ -315,6 +324,8 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         Error::Conflict(Conflict::AlreadyRevoked) => "a key is revoked once, for good".into(),
         Error::Conflict(Conflict::ApiKeyExpired) => "an expired key gets no new secret".into(),
         Error::Conflict(Conflict::PublicClient) => "a public client has no secret".into(),
+        Error::Conflict(Conflict::RealmName) => "another realm has this name".into(),
+        Error::Conflict(Conflict::Issuer) => "another realm has this issuer".into(),
         Error::Invalid(_) => "error.fields names every offending field".into(),
         Error::InvalidLines { .. } => {
             "nothing was imported; error.lines names the bad lines".into()

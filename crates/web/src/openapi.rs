@@ -40,6 +40,7 @@ const API_KEY: &str = "apiKey";
     tags(
         (name = "Statistics", description = "What a tenant has and uses, exactly and now."),
         (name = "Tenants", description = "Customers of the platform."),
+        (name = "Realms", description = "Identity providers whose tokens are taken."),
         (name = "Users", description = "People of a tenant."),
         (name = "API keys", description = "With which machines call."),
         (name = "OAuth clients", description = "Applications that ask for tokens."),
@@ -86,7 +87,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 fn complete(method: &str, path: &str, operation: &mut Operation, components: &mut Components) {
     let gated = access(operation).is_some_and(|access| access != "public");
     let scope = scope(operation);
-    let names_a_tenant = scope.is_some() || path.contains('{');
+    let names_a_tenant = scope.is_some() || path.contains("{tenantId}");
     if gated {
         let bearer = SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, []);
         let key = scope.map(|scope| SecurityRequirement::new(API_KEY, [scope.as_str()]));

@@ -10,7 +10,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::api::{
-    api_keys, audit_logs, credentials, health, meta, oauth_clients, statistics, tenants,
+    api_keys, audit_logs, credentials, health, meta, oauth_clients, realms, statistics, tenants,
     user_imports, users,
 };
 use crate::app::App;
@@ -43,6 +43,8 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         routes!(tenants::read, tenants::update, tenants::delete),
         routes!(tenants::suspend),
         routes!(tenants::activate),
+        routes!(realms::create, realms::list),
+        routes!(realms::read, realms::update, realms::delete),
         routes!(users::create, users::list),
         routes!(users::read, users::update, users::delete),
         routes!(user_imports::import),

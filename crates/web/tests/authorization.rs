@@ -39,6 +39,11 @@ const ROWS: &[(&str, &str, Access)] = &[
     ("delete", "/api/v1/admin/tenants/{tenantId}", Platform),
     ("post", "/api/v1/admin/tenants/{tenantId}/suspend", Platform),
     ("post", "/api/v1/admin/tenants/{tenantId}/activate", Platform),
+    ("get", "/api/v1/admin/realms", Platform),
+    ("post", "/api/v1/admin/realms", Platform),
+    ("get", "/api/v1/admin/realms/{name}", Platform),
+    ("patch", "/api/v1/admin/realms/{name}", Platform),
+    ("delete", "/api/v1/admin/realms/{name}", Platform),
     ("get", "/api/v1/admin/tenants/{tenantId}/users", Tenant("users:read")),
     ("post", "/api/v1/admin/tenants/{tenantId}/users", Tenant("users:write")),
     ("get", "/api/v1/admin/tenants/{tenantId}/users/{id}", Tenant("users:read")),
@@ -88,6 +93,10 @@ fn operations(document: &Value) -> BTreeSet<(String, String)> {
 fn body(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
         ("post", "/api/v1/admin/tenants") => Some(json!({"name": "New"})),
+        ("post", "/api/v1/admin/realms") => Some(json!({
+            "name": "new", "issuer": "https://new.example.com", "audience": "tenantry"
+        })),
+        ("patch", "/api/v1/admin/realms/{name}") => Some(json!({"audience": "another"})),
         ("post", path) if path.ends_with("/users") => Some(json!({"email": "new@example.com"})),
         ("post", "/api/v1/api-keys") => Some(json!({"name": "key"})),
         ("post", "/api/v1/api-keys/validate") => Some(json!({"key": "tnt_"})),
@@ -111,6 +120,10 @@ async fn thing(app: &TestApp, tenant: TenantId, path: &str) -> String {
     if path.contains("/oauth-clients/") {
         return app.oauth_client(tenant, "client").await.client.id.to_string();
     }
+    if path.contains("/realms/{name}") {
+        let name = tenant.to_string();
+        return app.realm(&name, &format!("https://{name}.example.com")).await.name.to_string();
+    }
     if path.contains("/credentials/") {
         return app.credential(tenant, "github").await.id.to_string();
     }
@@ -122,6 +135,7 @@ fn fill(path: &str, tenant: TenantId, id: &str) -> String {
     path.replace("{tenantId}", &tenant.to_string())
         .replace("{integrationId}", "github")
         .replace("{id}", id)
+        .replace("{name}", id)
 }
 
 /// Sends the operation about a fresh tenant; answers the status.

@@ -12,10 +12,11 @@ use crate::id::{OauthClientId, SessionId, TenantId, TokenId, UserId};
 use crate::ledger::{ActorInfo, ActorKind};
 use crate::network::check_address;
 use crate::oauth_client::{ClientStatus, OauthClient};
+use crate::realm::RealmStanding;
 use crate::scope::Scopes;
 use crate::tenant::TenantStatus;
 use crate::usage::Call;
-use crate::user::{UserRoles, UserStatus};
+use crate::user::{ExternalId, UserRoles, UserStatus};
 
 /// Who a request says is calling, before the store was asked about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,23 +64,60 @@ pub enum PrincipalKind {
         /// What its token is for.
         scopes: Scopes,
     },
+    /// Somebody for whom an external realm vouches.
+    External(ExternalPrincipal),
+}
+
+/// Somebody for whom an external realm vouches, in one of its states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalPrincipal {
+    /// Who that is there.
+    pub id: Arc<ExternalId>,
+    /// Which state of the realm has vouched: another one may not.
+    pub revision: u64,
+    /// The most powerful role its token asserts, and the realm can.
+    pub role: Role,
 }
 
 impl Principal {
     /// What the store must look at to tell what this principal is worth now.
     pub fn probe(&self) -> CallerProbe {
-        let bearer = match self.kind {
-            PrincipalKind::User { id, .. } => Some(BearerId::User(id)),
+        let bearer = match &self.kind {
+            PrincipalKind::User { id, .. } => Some(BearerId::User(*id)),
             PrincipalKind::Operator { .. } => None,
-            PrincipalKind::ApiKey(secret) => Some(BearerId::ApiKey(secret)),
-            PrincipalKind::Client { id, .. } => Some(BearerId::Client(id)),
+            PrincipalKind::ApiKey(secret) => Some(BearerId::ApiKey(*secret)),
+            PrincipalKind::Client { id, .. } => Some(BearerId::Client(*id)),
+            PrincipalKind::External(external) => Some(BearerId::External(Arc::clone(&external.id))),
         };
         CallerProbe { tenant: self.tenant, bearer, token: self.token }
     }
 }
 
+impl ExternalPrincipal {
+    /// What it is now, in this tenant: by the tenant's own row of it, if there is one.
+    fn role_of(
+        &self,
+        tenant: TenantId,
+        person: &ExternalPerson,
+        realm: Option<RealmStanding>,
+    ) -> Result<Role, AuthFailure> {
+        let vouching = realm.filter(|realm| realm.revision == self.revision);
+        let realm = vouching.ok_or(AuthFailure::RealmChanged)?;
+        let is_tenants = person.tenant_realm.as_ref() == Some(&self.id.realm);
+        if !is_tenants && !(realm.platform && tenant == TenantId::PLATFORM) {
+            return Err(AuthFailure::ForeignTenant);
+        }
+        let role = match &person.user {
+            None => self.role,
+            Some((_, user)) if user.status == UserStatus::Active => user.roles.highest_in(tenant),
+            Some(_) => return Err(AuthFailure::Revoked),
+        };
+        Ok(role.min(realm.highest_role_in(tenant)))
+    }
+}
+
 /// What to look up about a caller on every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerProbe {
     /// The caller's tenant.
     pub tenant: TenantId,
@@ -97,7 +135,7 @@ impl CallerProbe {
 }
 
 /// Something of a tenant that can call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum BearerId {
     /// A user.
     User(UserId),
@@ -105,6 +143,8 @@ pub enum BearerId {
     ApiKey(SecretHash),
     /// An OAuth client.
     Client(OauthClientId),
+    /// Somebody of an external realm, whether or not the tenant has a user of it.
+    External(Arc<ExternalId>),
 }
 
 /// What the store knows about a caller now.
@@ -127,7 +167,7 @@ impl CallerState {
                 Some((key, Some(KeyRefusal::TenantSuspended)))
             }
             (TenantStatus::Active, Bearer::ApiKey { key, at }) => Some((key, key.refusal(*at))),
-            (_, Bearer::User(_) | Bearer::Client(_)) => None,
+            (_, Bearer::User(_) | Bearer::Client(_) | Bearer::External { .. }) => None,
         }
     }
 }
@@ -146,6 +186,22 @@ pub enum Bearer {
         /// The instant at which its times are to be judged: now, for its tenant.
         at: Timestamp,
     },
+    /// Somebody of an external realm.
+    External {
+        /// What they are in the tenant.
+        person: Arc<ExternalPerson>,
+        /// Their realm; `None` if there is no such realm (any more).
+        realm: Option<RealmStanding>,
+    },
+}
+
+/// What somebody of an external realm is in a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalPerson {
+    /// The realm that the tenant's people sign in to, if it names one.
+    pub tenant_realm: Option<String>,
+    /// The tenant's user with this external id, if there is one.
+    pub user: Option<(UserId, CallerUser)>,
 }
 
 /// What matters of a calling user's row.
@@ -177,7 +233,8 @@ impl Caller {
     ///
     /// # Errors
     /// [`AuthFailure`] if its tenant is gone, its token was ended, its user or client is gone or may
-    /// not act, or its key is no good now, or it is not for this address. A user who has lost a role is still known, and may less.
+    /// not act, its key is no good now, it is not for this address, or its realm has changed or is
+    /// not the tenant's. A user who has lost a role is still known, and may less.
     pub fn admit(
         principal: &Principal,
         state: &CallerState,
@@ -220,6 +277,17 @@ impl Caller {
                 let power = Power::Scopes(scopes.within(&client.scopes));
                 let name = Some(client.name.to_string());
                 (power, ActorKind::OauthClient, client.id.to_string(), name, None)
+            }
+            (PrincipalKind::External(external), Some(Bearer::External { person, realm })) => {
+                let role = external.role_of(principal.tenant, person, *realm);
+                let role = Power::Role(role.map_err(Error::Unauthenticated)?);
+                match &person.user {
+                    Some((id, user)) => {
+                        let email = Some(user.email.clone());
+                        (role, ActorKind::User, id.to_string(), user.name.clone(), email)
+                    }
+                    None => (role, ActorKind::External, external.id.to_string(), None, None),
+                }
             }
             _ => return Err(revoked),
         };
@@ -299,6 +367,7 @@ impl Caller {
                 principal: Some(Arc::clone(&self.principal)),
                 actor: Arc::clone(&self.actor),
                 call: self.call.clone(),
+                if_match: self.if_match.clone(),
                 idempotency: None,
             })
         } else {

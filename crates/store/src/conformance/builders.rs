@@ -14,10 +14,12 @@ use tenantry_domain::credential::{AuthType, Credential, IntegrationId, NewCreden
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::Result;
 use tenantry_domain::etag::IfMatch;
-use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, TenantId, UserId};
+use tenantry_domain::id::{ApiKeyId, CredentialId, OauthClientId, RealmId, TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorKind, Entry};
 use tenantry_domain::oauth_client::{ClientType, GrantType, NewOauthClient, OauthClient};
 use tenantry_domain::page::{PageRequest, PageStart};
+use tenantry_domain::realm::{Algorithm, NewRealm, Realm, RealmName, RoleMapping};
+use tenantry_domain::realm_rules::ClaimPath;
 use tenantry_domain::scope::Scope;
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::sort::{Listed, Sort};
@@ -78,6 +80,14 @@ pub fn if_match(tenant: TenantId, if_match: IfMatch) -> TenantAccess {
         .unwrap()
 }
 
+/// Authority over the platform, for changes of things in this state.
+pub fn platform_if_match(if_match: IfMatch) -> PlatformAccess {
+    caller(TenantId::PLATFORM, Role::SuperAdmin, None)
+        .with_if_match(Some(if_match))
+        .authorize_platform()
+        .unwrap()
+}
+
 fn caller(tenant: TenantId, role: Role, call: Option<&Arc<Call>>) -> Caller {
     let principal = Principal {
         tenant,
@@ -96,6 +106,11 @@ pub fn name(text: &str) -> Name {
 /// An e-mail address.
 pub fn email(text: &str) -> Email {
     Email::parse(text).unwrap()
+}
+
+/// The name of a realm.
+pub fn realm_name(text: &str) -> RealmName {
+    RealmName::parse(text).unwrap()
 }
 
 /// The integration that the credentials of [`Fixture::new_credential`] belong to.
@@ -206,6 +221,28 @@ impl Fixture {
             expires_at,
             secret: Sealed(b"sealed".to_vec()),
         }
+    }
+
+    /// A realm to be made.
+    pub fn new_realm(&self, text: &str) -> NewRealm {
+        NewRealm {
+            id: RealmId::generate(self.now(), self.entropy.as_ref()),
+            name: realm_name(text),
+            issuer: format!("https://{text}.example.com"),
+            jwks_uri: None,
+            audience: "tenantry".to_owned(),
+            algorithms: vec![Algorithm::Es256, Algorithm::Rs256],
+            tenant_claim: ClaimPath::parse("tenant").unwrap(),
+            roles_claim: ClaimPath::parse("realm_access.roles").unwrap(),
+            role_mapping: Some(RoleMapping::from([("boss".to_owned(), Role::TenantAdmin)])),
+            leeway_seconds: 5,
+            platform: false,
+        }
+    }
+
+    /// Makes a realm.
+    pub async fn realm(&self, text: &str) -> Realm {
+        self.store.create_realm(&platform(), self.new_realm(text)).await.unwrap()
     }
 
     /// Makes a tenant.

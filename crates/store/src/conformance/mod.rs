@@ -46,6 +46,7 @@ pub mod pages;
 mod port;
 mod properties;
 pub mod purge;
+pub mod realms;
 pub mod reports;
 mod steps;
 pub mod tenants;
@@ -226,6 +227,18 @@ macro_rules! conformance_suite {
                 rows_go_in_small_steps
                 nothing_comes_back
             }
+            realms {
+                each_step_is_told
+                a_patch_that_changes_nothing_leaves_no_trace
+                names_and_issuers_are_unique
+                of_many_at_once_one_makes_it
+                every_state_has_a_revision_of_its_own
+                conditions_and_marks_hold
+                pages_leave_nothing_out
+                whom_a_realm_vouches_for_is_known_as_of_now
+                only_a_realm_of_the_platform_vouches_for_super_admins
+                a_change_after_the_realm_has_changed_does_not_happen
+            }
             reports {
                 a_repeat_is_counted_once
                 calls_count_in_the_month_of_the_event
@@ -301,6 +314,7 @@ mod tests {
             ("oauth_clients", include_str!("oauth_clients.rs")),
             ("pages", include_str!("pages.rs")),
             ("purge", include_str!("purge.rs")),
+            ("realms", include_str!("realms.rs")),
             ("reports", include_str!("reports.rs")),
             ("tenants", include_str!("tenants.rs")),
             ("tokens", include_str!("tokens.rs")),

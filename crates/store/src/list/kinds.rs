@@ -7,6 +7,7 @@ use tenantry_domain::credential::{
 };
 use tenantry_domain::id::TenantId;
 use tenantry_domain::oauth_client::{OauthClient, OauthClientField, OauthClientFilter};
+use tenantry_domain::realm::{Realm, RealmField};
 use tenantry_domain::sort::Listed;
 use tenantry_domain::tenant::{Tenant, TenantField, TenantFilter};
 use tenantry_domain::user::{User, UserField, UserFilter, UserRole, UserStatusFilter};
@@ -68,6 +69,21 @@ impl Keyed for Credential {
             CredentialField::ExpiresAt => "expires_at",
         }
     }
+}
+
+impl Keyed for Realm {
+    fn column(field: RealmField) -> &'static str {
+        match field {
+            RealmField::CreatedAt => "created_at",
+            RealmField::UpdatedAt => "updated_at",
+            RealmField::Name => "name_key",
+        }
+    }
+}
+
+/// The external realms.
+pub fn realms(columns: &'static str) -> List {
+    List::of_all("realms", "realm_id", columns)
 }
 
 /// The tenants.

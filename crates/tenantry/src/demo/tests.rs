@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tenantry_domain::access::{CallerProbe, TenantAccess};
 use tenantry_domain::ledger::ActorKind;
+use tenantry_domain::realm_rules::Reach;
 use tenantry_domain::stats::Statistics;
 use tenantry_security::master_key::MasterKey;
 use tenantry_service::Wiring;
@@ -27,6 +28,7 @@ async fn assert_true_at(now: &str) {
         master_key: MasterKey::generate(&*entropy),
         entropy,
         issuer: "tenantry".to_owned(),
+        reach: Reach::default(),
     };
     let service = Service::start(wiring).await.unwrap();
     let (mut steps, mut before) = (0, clock.now());

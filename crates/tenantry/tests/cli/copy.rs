@@ -67,6 +67,7 @@ async fn answers(server: &Server, operator: &str) -> Vec<Value> {
         format!("/admin/tenants/{ACME}/users?limit=500"),
         "/api-keys?limit=500".to_owned(),
         "/admin/tenants?limit=500".to_owned(),
+        "/admin/realms".to_owned(),
     ] {
         answers.push(server.data(&path, operator, ACME).await);
     }
@@ -106,6 +107,12 @@ async fn an_installation_moves_to_a_database_and_back() {
     let operator = sample.operator();
     let (_, invited) = invite(&demo, &operator).await;
     use_key(&demo, &operator).await;
+    let realm = json!({
+        "name": "corp", "issuer": "https://id.example.com", "audience": "tenantry",
+        "roleMapping": {"boss": "tenant_admin"}, "platform": true
+    });
+    let made = demo.request("POST", "/admin/realms", &operator, PLATFORM).json(&realm);
+    assert_eq!(made.send().await.unwrap().status(), 201);
     // Of a deleted tenant something may be left to remove.
     let path = format!("/admin/tenants/{PLATFORM}/stats");
     demo.get(&path, &operator, PLATFORM).await;

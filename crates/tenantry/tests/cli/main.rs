@@ -24,6 +24,7 @@ mod load;
 mod locks;
 mod open_files;
 mod postgres;
+mod provider;
 mod read_only;
 mod readme;
 mod secrets;

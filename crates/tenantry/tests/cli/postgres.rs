@@ -143,7 +143,10 @@ fn the_key_must_be_the_installation_s() {
         .failed_with(&["nothing in the database", "migrate"]);
     // Whoever shows no secret needs none.
     let applied = without("migrate").succeeded().stdout;
-    assert_eq!(applied, "applied 0001_initial, 0002_api_key_uses, 0003_revoked_tokens\n");
+    assert_eq!(
+        applied,
+        "applied 0001_initial, 0002_api_key_uses, 0003_revoked_tokens, 0004_realms\n"
+    );
     assert_eq!(without("migrate").succeeded().stdout, "the database is at this version already\n");
     without("verify").succeeded();
     installation.serve().stop();

@@ -131,10 +131,13 @@ pub(crate) async fn tenant_statistics(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let TenantScope { gated, acting_in, target, .. } = &scope;
-    let statistics = app
-        .service
-        .statistics(&gated.principal, gated.ip, &gated.call, *acting_in, *target)
-        .await?;
+    let of = async |principal| {
+        app.service.statistics(principal, gated.ip, &gated.call, *acting_in, *target).await
+    };
+    let statistics = match of(&gated.principal).await {
+        Ok(statistics) => statistics,
+        Err(refused) => of(&gated.anew(&app, refused).await?).await?,
+    };
     Query::none(query.as_deref())?;
     envelope(&statistics).respond()
 }

@@ -13,8 +13,8 @@ use tenantry_domain::patch::Patch;
 use tenantry_domain::scope::Scope;
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{
-    ExternalId, ExternalIdPatch, User, UserFilter, UserPatch, UserRole, UserRoles, UserStatus,
-    UserStatusFilter,
+    ExternalId, ExternalIdPatch, SUBJECT_MAX, User, UserFilter, UserPatch, UserRole, UserRoles,
+    UserStatus, UserStatusFilter,
 };
 use tenantry_security::password::check_password;
 use tenantry_security::secret::SecretText;
@@ -31,7 +31,7 @@ use crate::extract::body::{JsonBody, Media};
 use crate::extract::members::{Members, string};
 use crate::extract::query::Query;
 use crate::extract::scope::{IdInPath, TenantScope};
-use crate::extract::values::{SUBJECT_MAX, line_of, realm_name, search};
+use crate::extract::values::{line_of, realm_name, search};
 use crate::router::API;
 
 /// A user of a tenant.

@@ -9,12 +9,12 @@ use axum::body::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tenantry_domain::error::{Error, Problems, Result};
+use tenantry_domain::json;
 use tenantry_domain::patch::Patch;
 use tenantry_domain::usage::{Bytes as StorageBytes, Megabytes};
 use tenantry_security::secret::SecretText;
 use zeroize::Zeroize as _;
 
-use super::json;
 use super::query::MAX_INTEGER;
 use super::values::not_in;
 
@@ -245,6 +245,11 @@ pub(crate) fn strings<T>(
             value.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
         parse(&texts.ok_or("must be a list of strings")?)
     }
+}
+
+/// Reads a boolean.
+pub(crate) fn boolean(value: Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "must be true or false".to_owned())
 }
 
 /// Reads an integer of the range.

@@ -5,7 +5,6 @@ pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod client_ip;
 pub(crate) mod import_body;
-mod json;
 pub(crate) mod members;
 pub(crate) mod query;
 pub(crate) mod scope;

@@ -12,12 +12,14 @@ use percent_encoding::percent_decode_str;
 use tenantry_domain::access::{Caller, Permission, PlatformAccess, Principal, TenantAccess};
 use tenantry_domain::error::{Error, Missing, Result};
 use tenantry_domain::id::TenantId;
+use tenantry_domain::realm::RealmName;
 use tenantry_domain::usage::Call;
 
 use super::accept::accepts_json;
 use super::terms::Terms;
 use crate::app::{App, AppState};
 use crate::error::ApiError;
+use crate::middleware::ExternalToken;
 
 /// The header that names the tenant a caller acts in.
 const X_TENANT_ID: &str = "x-tenantid";
@@ -27,6 +29,8 @@ const X_TENANT_ID: &str = "x-tenantid";
 #[derive(Debug, Clone)]
 pub(crate) struct Gated {
     pub(crate) principal: Principal,
+    /// What says so, if an external realm vouches for it.
+    pub(crate) external: Option<ExternalToken>,
     /// Where it comes from.
     pub(crate) ip: Option<IpAddr>,
     /// The call to count.
@@ -36,7 +40,26 @@ pub(crate) struct Gated {
 impl Gated {
     /// Asks the store what the caller is worth now.
     pub(crate) async fn admit(&self, app: &AppState) -> Result<Caller> {
-        app.service.admit(&self.principal, self.ip, Some(Arc::clone(&self.call))).await
+        let call = || Some(Arc::clone(&self.call));
+        match app.service.admit(&self.principal, self.ip, call()).await {
+            Ok(caller) => Ok(caller),
+            Err(refused) => {
+                let principal = self.anew(app, refused).await?;
+                app.service.admit(&principal, self.ip, call()).await
+            }
+        }
+    }
+
+    /// Whoever the token of a principal that was refused says is calling by what its realm is now:
+    /// another process can have changed the realm. Fails as before if nothing has changed.
+    pub(crate) async fn anew(&self, app: &AppState, refused: Error) -> Result<Principal> {
+        let (Error::Unauthenticated(_), Some(external)) = (&refused, &self.external) else {
+            return Err(refused);
+        };
+        let (token, realm) = external.presented().map_err(Error::Unauthenticated)?;
+        let anew = app.service.authenticate_anew(token, realm, &self.principal).await?;
+        // A call counts for the tenant that it was received for.
+        anew.filter(|it| it.tenant == self.principal.tenant).ok_or(refused)
     }
 }
 
@@ -164,6 +187,25 @@ impl<T: FromStr> FromRequestParts<App> for IdInPath<T> {
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
         Ok(Self(in_path(parts, "id")))
+    }
+}
+
+/// The realm that `{name}` in the path names, if what it says can name one.
+#[derive(Debug)]
+pub(crate) struct RealmInPath(Option<RealmName>);
+
+impl RealmInPath {
+    /// The name. Something that is no name is nobody's name.
+    pub(crate) fn or(self, missing: Missing) -> Result<RealmName> {
+        self.0.ok_or(Error::NotFound(missing))
+    }
+}
+
+impl FromRequestParts<App> for RealmInPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
+        Ok(Self(in_path(parts, "name")))
     }
 }
 

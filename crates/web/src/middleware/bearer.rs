@@ -1,5 +1,7 @@
 //! What a request identifies itself with: one bearer token (RFC 6750, section 2.1), or one API key.
 
+use std::fmt;
+
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tenantry_domain::error::AuthFailure;
@@ -21,6 +23,34 @@ pub(crate) enum Presented<'a> {
     ApiKey(&'a str),
 }
 
+/// What a request has brought whose token an external realm vouches for: so that it can be judged once
+/// more, by what the realm is then. The values are shared with the headers.
+#[derive(Clone)]
+pub(crate) struct ExternalToken {
+    authorization: HeaderValue,
+    realm: Option<HeaderValue>,
+}
+
+impl ExternalToken {
+    /// Of headers that were found right.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let authorization = headers.get(AUTHORIZATION)?.clone();
+        Some(Self { authorization, realm: headers.get(REALM_NAME).cloned() })
+    }
+
+    /// The token, and the realm that the caller says issued it.
+    pub(crate) fn presented(&self) -> Result<(&str, Option<&str>), AuthFailure> {
+        let realm = self.realm.as_ref().map(realm_name).transpose()?;
+        Ok((bearer_token(&self.authorization)?, realm))
+    }
+}
+
+impl fmt::Debug for ExternalToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExternalToken(…)")
+    }
+}
+
 /// Reads what a request identifies itself with: one thing, one way.
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthFailure> {
     match (one(headers, &AUTHORIZATION)?, one(headers, &X_API_KEY)?) {
@@ -28,9 +58,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthFailur
         (Some(_), Some(_)) => Err(AuthFailure::Ambiguous),
         (Some(authorization), None) => {
             let token = bearer_token(authorization)?;
-            let realm = one(headers, &REALM_NAME)?
-                .map(|realm| realm.to_str().map_err(|_| AuthFailure::UnknownRealm))
-                .transpose()?;
+            let realm = one(headers, &REALM_NAME)?.map(realm_name).transpose()?;
             Ok(Presented::Token { token, realm })
         }
         (None, Some(key)) => {
@@ -50,6 +78,10 @@ fn one<'a>(
         return Err(AuthFailure::Ambiguous);
     }
     Ok(value)
+}
+
+fn realm_name(value: &HeaderValue) -> Result<&str, AuthFailure> {
+    value.to_str().map_err(|_| AuthFailure::UnknownRealm)
 }
 
 fn bearer_token(authorization: &HeaderValue) -> Result<&str, AuthFailure> {

@@ -7,11 +7,11 @@ use axum::extract::Request;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use tenantry_domain::access::Principal;
+use tenantry_domain::access::{Principal, PrincipalKind};
 use tenantry_domain::error::{Error, Result};
 use tenantry_domain::usage::Call;
 
-use super::bearer::{Presented, presented};
+use super::bearer::{ExternalToken, Presented, presented};
 use crate::app::AppState;
 use crate::error::ApiError;
 use crate::extract::client_ip::client_ip;
@@ -28,11 +28,11 @@ pub(super) async fn gate(
     let Some(path) = path else { return next(request).await };
     let received = app.service.now();
     let activity = is_activity(path);
-    let mut response = match authenticate(app, request.headers()) {
-        Ok(principal) => {
+    let mut response = match authenticate(app, request.headers()).await {
+        Ok((principal, external)) => {
             let call = Arc::new(Call::new(principal.tenant, received, activity));
             let ip = client_ip(&request, &app.config.trusted_proxies);
-            let gated = Gated { principal, ip, call: Arc::clone(&call) };
+            let gated = Gated { principal, external, ip, call: Arc::clone(&call) };
             request.extensions_mut().insert(gated);
             let response = next(request).await;
             count(app, &call, response).await
@@ -44,10 +44,19 @@ pub(super) async fn gate(
     response
 }
 
-fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Principal> {
+/// Who calls, and what of the headers says so if an external realm vouches for it.
+async fn authenticate(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<(Principal, Option<ExternalToken>)> {
     match presented(headers).map_err(Error::Unauthenticated)? {
-        Presented::Token { token, realm } => app.service.authenticate(token, realm),
-        Presented::ApiKey(text) => app.service.authenticate_key(text),
+        Presented::Token { token, realm } => {
+            let principal = app.service.authenticate(token, realm).await?;
+            let is_external = matches!(principal.kind, PrincipalKind::External(_));
+            let external = if is_external { ExternalToken::of(headers) } else { None };
+            Ok((principal, external))
+        }
+        Presented::ApiKey(text) => Ok((app.service.authenticate_key(text)?, None)),
     }
 }
 

@@ -17,6 +17,7 @@ mod limits;
 mod observe;
 mod request_id;
 
+pub(crate) use bearer::ExternalToken;
 pub(crate) use limits::Underway;
 pub(crate) use request_id::RequestIds;
 

@@ -7,6 +7,7 @@ mod api_keys;
 mod audit_logs;
 mod credentials;
 mod oauth_clients;
+mod realms;
 mod server;
 mod statistics;
 mod tenants;
@@ -86,6 +87,7 @@ fn of(operation: &str) -> Examples {
     let resources = [
         statistics::of,
         tenants::of,
+        realms::of,
         users::of,
         api_keys::of,
         oauth_clients::of,

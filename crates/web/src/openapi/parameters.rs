@@ -52,6 +52,13 @@ const PARAMETERS: &[Common] = &[
         example: None,
     },
     Common {
+        name: "name",
+        place: Place::Path,
+        description: "The name of the realm.",
+        schema: realm_name,
+        example: None,
+    },
+    Common {
         name: "x-tenantid",
         place: Place::RequiredHeader,
         description: "The tenant the caller acts in: its own, or, for a super admin, the one that \

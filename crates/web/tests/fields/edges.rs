@@ -43,6 +43,9 @@ pub(crate) fn of(schema: &Value) -> Option<Edges> {
     } else if is(schema, "boolean") {
         edges.accepted = vec!["true".to_owned(), "false".to_owned()];
         edges.add_types(schema, &["true"]);
+    } else if schema["additionalProperties"].is_object() {
+        maps(&schema["additionalProperties"], &mut edges)?;
+        edges.add_types(schema, &["{}"]);
     } else {
         // An object whose members are nobody's business.
         assert_eq!(schema["additionalProperties"], true, "{schema}");
@@ -82,8 +85,9 @@ fn quoted(text: &str) -> String {
 fn strings(schema: &Value, edges: &mut Edges) -> Option<()> {
     if let Some(words) = schema["enum"].as_array() {
         edges.accepted = words.iter().map(Value::to_string).collect();
-        edges.refused =
-            words.iter().map(|word| quoted(&format!("{}x", word.as_str().unwrap()))).collect();
+        // One of them can be null.
+        let words = words.iter().filter_map(Value::as_str);
+        edges.refused = words.map(|word| quoted(&format!("{word}x"))).collect();
         return Some(());
     }
     let (accepted, refused): (Vec<String>, &[&str]) = match schema["format"].as_str() {
@@ -160,7 +164,7 @@ fn text(schema: &Value, length: usize) -> String {
             let local = format!("{}{:08}", "a".repeat(56), serial());
             format!("{local}@{}", host(length - local.len() - 1))
         }
-        Some("uri") => fill("https://a", "b").replacen("https://ab", "https://a/", 1),
+        Some("uri") => fill("https://a/", "b"),
         _ if pattern.starts_with("^https?://[a-z") => match length - "https://".len() {
             short @ 0..=63 => format!("https://{}", host(short)),
             long => format!("https://{}:65535", host(long - ":65535".len())),
@@ -210,6 +214,26 @@ fn numbers(schema: &Value, edges: &mut Edges) -> Option<()> {
     let (least, most) = (least.as_i64()?, most.as_i64()?);
     edges.accepted.push((least + 1).to_string());
     edges.refused = vec![(least - 1).to_string(), (most + 1).to_string(), format!("{least}.5")];
+    Some(())
+}
+
+/// An object whose members have names of 1 to 200 characters, at most 100 of them.
+fn maps(member: &Value, edges: &mut Edges) -> Option<()> {
+    let object = |names: &[String], value: &str| {
+        let members: Vec<_> =
+            names.iter().map(|name| format!("{}:{value}", quoted(name))).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let many = |count: u32| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+    let member = of(member)?;
+    let good = member.accepted.last()?;
+    let names = ["a".to_owned(), "ä".repeat(200)];
+    edges.accepted = member.accepted.iter().map(|value| object(&names, value)).collect();
+    edges.accepted.extend([object(&many(99), good), "{}".to_owned()]);
+    edges.refused = member.refused.iter().map(|value| object(&names, value)).collect();
+    for names in [vec![String::new()], vec!["a\0b".to_owned()], vec!["ä".repeat(201)], many(101)] {
+        edges.refused.push(object(&names, good));
+    }
     Some(())
 }
 

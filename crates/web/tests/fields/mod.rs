@@ -192,6 +192,7 @@ impl Target {
         let user = app.user(tenant, "ann@example.com", true).await;
         let key = app.api_key(tenant, "a key").await;
         let client = app.oauth_client(tenant, "a client").await;
+        app.realm("corp", "https://id.example.com").await;
         let token = app.token(Bearer::SUPER_ADMIN);
         let mut target = Self { app, token, things: BTreeMap::new(), sent: Cell::new(0) };
         let credential = r#"{"integrationId": "github", "credentialName": "a credential",
@@ -215,7 +216,7 @@ impl Target {
         for (place, id) in &self.things {
             path = path.replace(place, &place.replace("{id}", id));
         }
-        let path = path.replace("{integrationId}", "github");
+        let path = path.replace("{integrationId}", "github").replace("{name}", "corp");
         assert!(!path.contains('{'), "{path}");
         self.app.request(method, &path).bearer(&self.token).header("x-tenantid", &tenant)
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 /// What is wrong, and where.
-pub(crate) fn parse(text: &[u8]) -> Result<Value, String> {
+pub fn parse(text: &[u8]) -> Result<Value, String> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err("the body is empty".to_owned());
     }
