@@ -21,6 +21,7 @@ const ON_POSTGRES: &[&str] = &[
     "import",
     "lists",
     "model",
+    "oauth",
     "oauth_clients",
     "realm_callers",
     "realms",

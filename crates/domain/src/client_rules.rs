@@ -77,8 +77,9 @@ pub fn contradictions(
     if grant_types.contains(&GrantType::ClientCredentials) && client_type == ClientType::Public {
         problem("grantTypes", "must not name client_credentials for a public client");
     }
-    if grant_types.contains(&GrantType::RefreshToken) && !by_consent {
-        problem("grantTypes", "must name refresh_token beside authorization_code alone");
+    let refreshes = grant_types.contains(&GrantType::RefreshToken);
+    if refreshes && !by_consent && !grant_types.contains(&GrantType::ClientCredentials) {
+        problem("grantTypes", "must name refresh_token beside another grant type");
     }
     problems
 }

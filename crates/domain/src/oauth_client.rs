@@ -1,6 +1,7 @@
 //! An OAuth client: what is known of it. Its secret is shown once and kept as a hash.
 
 use serde::Serialize;
+use serde::ser::Error as _;
 
 use crate::action::words;
 use crate::api_key::SecretHash;
@@ -46,6 +47,30 @@ words! {
     }
 }
 
+/// The public keys of a client that proves itself by one in place of a secret: a JSON Web Key Set
+/// (RFC 7517) that was looked at when it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientKeys(String);
+
+impl ClientKeys {
+    /// A key set that was looked at already.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for ClientKeys {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let set: serde_json::Value = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        set.serialize(serializer)
+    }
+}
+
 /// An OAuth client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +93,9 @@ pub struct OauthClient {
     pub allowed_origins: Vec<String>,
     /// Where it may call from; anywhere if empty.
     pub ip_allowlist: Vec<Network>,
+    /// By which it proves itself; a confidential client without has a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<ClientKeys>,
     /// Whether it may be used.
     pub status: ClientStatus,
     /// When it was made.
@@ -75,6 +103,11 @@ pub struct OauthClient {
 }
 
 impl OauthClient {
+    /// Whether it proves itself by a secret.
+    pub fn has_secret(&self) -> bool {
+        self.client_type == ClientType::Confidential && self.jwks.is_none()
+    }
+
     /// What matters of it for the counts.
     pub fn facts(&self) -> OauthClientFacts {
         OauthClientFacts { active: self.status == ClientStatus::Active }
@@ -95,6 +128,7 @@ pub struct NewOauthClient {
     pub scopes: Scopes,
     pub allowed_origins: Vec<String>,
     pub ip_allowlist: Vec<Network>,
+    pub jwks: Option<ClientKeys>,
 }
 
 impl NewOauthClient {
@@ -103,6 +137,9 @@ impl NewOauthClient {
     /// # Errors
     /// [`Error::Invalid`] with every one that does not.
     pub fn check(&self) -> Result<()> {
+        if self.client_type == ClientType::Public && self.jwks.is_some() {
+            return Err(Error::invalid("jwks", "must not be given for a public client"));
+        }
         check_together(self.client_type, &self.redirect_uris, &self.grant_types)
     }
 
@@ -118,6 +155,7 @@ impl NewOauthClient {
             scopes: self.scopes,
             allowed_origins: self.allowed_origins,
             ip_allowlist: self.ip_allowlist,
+            jwks: self.jwks,
             status: ClientStatus::Active,
             created_at: at,
         }
@@ -139,6 +177,7 @@ pub struct OauthClientPatch {
     pub scopes: Option<Scopes>,
     pub allowed_origins: Option<Vec<String>>,
     pub ip_allowlist: Option<Vec<Network>>,
+    pub jwks: Option<ClientKeys>,
     pub status: Option<ClientStatus>,
 }
 
@@ -156,6 +195,11 @@ impl OauthClientPatch {
         client.status = self.status.unwrap_or(client.status);
         client.allowed_origins = self.allowed_origins.unwrap_or(client.allowed_origins);
         client.ip_allowlist = self.ip_allowlist.unwrap_or(client.ip_allowlist);
+        if self.jwks.is_some() && client.jwks.is_none() {
+            let problem = "must be given when the client is made: it has a secret, or is public";
+            return Err(Error::invalid("jwks", problem));
+        }
+        client.jwks = self.jwks.or(client.jwks);
         check_together(client.client_type, &client.redirect_uris, &client.grant_types)?;
         Ok(client)
     }

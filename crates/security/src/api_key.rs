@@ -76,6 +76,13 @@ pub fn issue_client_id(tenant: TenantId, entropy: &dyn Entropy) -> String {
     text
 }
 
+/// The tenant of what an OAuth client presents itself as. `None` if the text cannot be that.
+pub fn parse_client_id(text: &str) -> Option<TenantId> {
+    let (tenant, rest) = text.strip_prefix(CLIENT_ID)?.split_at_checked(TENANT_LEN)?;
+    let is_whole = rest.len() == TENANT_LEN && base62::read(rest).is_some();
+    is_whole.then_some(TenantId::from_uuid(Uuid::from_u128(base62::read(tenant)?)))
+}
+
 /// Makes the secret of a confidential OAuth client.
 pub fn issue_client_secret(entropy: &dyn Entropy) -> (SecretText, SecretHash) {
     let mut text = String::with_capacity(CLIENT_SECRET.len() + SECRET_LEN + CHECKSUM_LEN);

@@ -12,7 +12,7 @@ use tenantry_domain::scope::Scopes;
 /// The subject of an operator without a user row.
 pub(crate) const OPERATOR: &str = "operator";
 /// How far another machine's clock may be ahead, for `iat` and `nbf`. `exp` has no such leeway.
-const LEEWAY_MS: i64 = 5_000;
+pub(crate) const LEEWAY_MS: i64 = 5_000;
 
 /// The claims (RFC 7519, RFC 9068). Instants are seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Serialize, Deserialize)]

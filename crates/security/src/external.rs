@@ -31,12 +31,12 @@ const FORBIDDEN: [&str; 7] = ["jwk", "jku", "x5c", "x5u", "crit", "b64", "zip"];
 
 /// A token that could be read. Nobody vouches for anything in it yet.
 pub struct Unverified<'a> {
-    algorithm: String,
-    kid: Option<String>,
-    claims: Map<String, Value>,
-    issuer: String,
-    message: &'a [u8],
-    signature: Vec<u8>,
+    pub(crate) algorithm: String,
+    pub(crate) kid: Option<String>,
+    pub(crate) claims: Map<String, Value>,
+    pub(crate) issuer: String,
+    pub(crate) message: &'a [u8],
+    pub(crate) signature: Vec<u8>,
 }
 
 impl fmt::Debug for Unverified<'_> {
@@ -137,7 +137,7 @@ impl<'a> Unverified<'a> {
     }
 
     /// Whether it is meant for this audience, alone or beside others (RFC 7519, section 4.1.3).
-    fn is_for(&self, audience: &str) -> Result<bool, AuthFailure> {
+    pub(crate) fn is_for(&self, audience: &str) -> Result<bool, AuthFailure> {
         match self.claims.get("aud") {
             Some(Value::String(one)) => Ok(one == audience),
             Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
@@ -150,7 +150,7 @@ impl<'a> Unverified<'a> {
 
     /// A date in whole seconds, not before 1970 and not after 9999. (RFC 7519 lets a date have a
     /// fraction; whoever writes one may have meant milliseconds, and no provider does.)
-    fn instant(&self, name: &str) -> Result<Option<Timestamp>, AuthFailure> {
+    pub(crate) fn instant(&self, name: &str) -> Result<Option<Timestamp>, AuthFailure> {
         let Some(value) = self.claims.get(name) else { return Ok(None) };
         let seconds = value.as_u64().and_then(|seconds| i64::try_from(seconds).ok());
         seconds.and_then(instant).map(Some).ok_or(AuthFailure::BadClaims)

@@ -3,6 +3,7 @@
 pub mod api_key;
 mod base62;
 mod claims;
+pub mod client_assertion;
 pub mod entropy;
 pub mod external;
 mod jws;

@@ -29,6 +29,7 @@ mod credentials;
 mod idempotency;
 mod imports;
 pub mod meter;
+mod oauth;
 mod oauth_clients;
 mod rates;
 mod realms;
@@ -44,6 +45,7 @@ pub use crate::api_keys::{ApiKeyDraft, IssuedApiKey, KeyValidation, ReissuedApiK
 pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredential};
 pub use crate::idempotency::{Claim, OneAnswer};
 pub use crate::imports::{IMPORT_MAX, PROBLEMS_TOLD, UserImport};
+pub use crate::oauth::{ACCESS_TOKEN_SECONDS, ClientProof, ClientToken, OauthError, ProvenClient};
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
 pub use crate::setup::{SetupError, Wiring};
 pub use crate::users::UserDraft;

@@ -5,7 +5,8 @@ use tenantry_domain::error::Result;
 use tenantry_domain::id::OauthClientId;
 use tenantry_domain::network::Network;
 use tenantry_domain::oauth_client::{
-    ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter, OauthClientPatch,
+    ClientKeys, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
+    OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::scope::Scopes;
@@ -26,6 +27,7 @@ pub struct OauthClientDraft {
     pub scopes: Scopes,
     pub allowed_origins: Vec<String>,
     pub ip_allowlist: Vec<Network>,
+    pub jwks: Option<ClientKeys>,
 }
 
 /// A new OAuth client and its secret, which is shown now and never again.
@@ -49,9 +51,9 @@ impl Service {
         draft: OauthClientDraft,
     ) -> Result<IssuedOauthClient> {
         draft.scopes.check_grant(access)?;
-        let (secret, secret_hash) = match draft.client_type {
-            ClientType::Public => (None, None),
-            ClientType::Confidential => {
+        let (secret, secret_hash) = match (draft.client_type, &draft.jwks) {
+            (ClientType::Public, _) | (ClientType::Confidential, Some(_)) => (None, None),
+            (ClientType::Confidential, None) => {
                 let (secret, hash) = issue_client_secret(self.entropy());
                 (Some(secret), Some(hash))
             }
@@ -67,6 +69,7 @@ impl Service {
             scopes: draft.scopes,
             allowed_origins: draft.allowed_origins,
             ip_allowlist: draft.ip_allowlist,
+            jwks: draft.jwks,
         };
         new.check()?;
         let issue = move |client: &OauthClient| {

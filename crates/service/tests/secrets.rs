@@ -55,6 +55,7 @@ async fn no_secret_is_in_debug_output() {
         scopes: Scopes::default(),
         allowed_origins: Vec::new(),
         ip_allowlist: Vec::new(),
+        jwks: None,
     };
     let client = app.service.create_oauth_client(&access, client).await.unwrap();
     let client_secret = client.secret.clone().unwrap();

@@ -8,15 +8,15 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{OauthClientId, SessionId, TenantId, TokenId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
-    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
-    OauthClientPatch,
+    ClientKeys, ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient,
+    OauthClientFilter, OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
-use tenantry_store::OauthClients;
 use tenantry_store::list;
 use tenantry_store::posting::Deed;
+use tenantry_store::{KeptClient, OauthClients};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ use crate::tenants::{ask_status, require};
 macro_rules! columns {
     () => {
         "oauth_client_id, client_id, name, client_type, redirect_uris, grant_types, scopes, \
-         allowed_origins, ip_allowlist, status, created_at"
+         allowed_origins, ip_allowlist, status, created_at, jwks"
     };
 }
 
@@ -56,9 +56,9 @@ impl OauthClients for PostgresStore {
             ]);
             books.session.write_one(
                 "INSERT INTO oauth_clients (tenant_id, oauth_client_id, name, name_key,
-                     redirect_uris, grant_types, scopes, allowed_origins, ip_allowlist, status,
+                     redirect_uris, grant_types, scopes, allowed_origins, ip_allowlist, status, jwks,
                      client_id, client_type, created_at, secret_hash)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
                 values,
             );
             let change = Change::OauthClient { before: None, after: Some(client.facts()) };
@@ -114,7 +114,7 @@ impl OauthClients for PostgresStore {
                 books.session.write_one(
                     "UPDATE oauth_clients SET name = $3, name_key = $4, redirect_uris = $5,
                          grant_types = $6, scopes = $7, allowed_origins = $8, ip_allowlist = $9,
-                         status = $10
+                         status = $10, jwks = $11
                      WHERE tenant_id = $1 AND oauth_client_id = $2",
                     values(books.tenant, &after)?,
                 );
@@ -138,7 +138,7 @@ impl OauthClients for PostgresStore {
         change!(self, access, |books| {
             let client = get(&mut books.session, books.tenant, id).await?;
             client.scopes.check_grant(access)?;
-            if client.client_type == ClientType::Public {
+            if !client.has_secret() {
                 return Err(Error::Conflict(Conflict::PublicClient).into());
             }
             books.session.write_one(
@@ -151,6 +151,20 @@ impl OauthClients for PostgresStore {
             post(books, access, action, &client, Change::None, details)?;
             Ok(client)
         })
+    }
+
+    async fn kept_client(
+        &self,
+        tenant: TenantId,
+        client_id: &str,
+    ) -> tenantry_domain::error::Result<Option<KeptClient>> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            ", secret_hash FROM oauth_clients WHERE tenant_id = $1 AND client_id = $2"
+        );
+        let asked = Command::new(sql, params![tenant, client_id]);
+        self.read([asked], |[found]| found.first().map(read_kept).transpose()).await
     }
 
     async fn delete_oauth_client(
@@ -219,6 +233,14 @@ fn read(row: &Row) -> Result<OauthClient> {
     read_from(row, 0)
 }
 
+/// A client with what is kept of its secret.
+fn read_kept(row: &Row) -> Result<KeptClient> {
+    let secret: Option<Vec<u8>> = row.try_get(12)?;
+    let secret = secret.map(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).map(SecretHash));
+    let secret_hash = secret.transpose().map_err(Error::internal)?;
+    Ok(KeptClient { client: read(row)?, secret_hash })
+}
+
 /// Reads the columns, of which the first is this one.
 fn read_from(row: &Row, first: usize) -> Result<OauthClient> {
     let grants: String = row.try_get(first + 5)?;
@@ -236,6 +258,7 @@ fn read_from(row: &Row, first: usize) -> Result<OauthClient> {
         ip_allowlist: row.try_get::<_, Json<_>>(first + 8)?.0,
         status: row.try_get::<_, Word<ClientStatus>>(first + 9)?.0,
         created_at: row.at(first + 10)?,
+        jwks: row.try_get::<_, Option<String>>(first + 11)?.map(ClientKeys::from_stored),
     })
 }
 
@@ -253,6 +276,7 @@ fn values(tenant: TenantId, client: &OauthClient) -> Result<Vec<Value>> {
         json_text(&client.allowed_origins)?,
         json_text(&client.ip_allowlist)?,
         client.status.as_str(),
+        client.jwks.as_ref().map(ClientKeys::as_str),
     ])
 }
 

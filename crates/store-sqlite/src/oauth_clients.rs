@@ -9,15 +9,15 @@ use tenantry_domain::error::{Conflict, Error, Missing};
 use tenantry_domain::id::{OauthClientId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
-    ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient, OauthClientFilter,
-    OauthClientPatch,
+    ClientKeys, ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient,
+    OauthClientFilter, OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::difference;
 use tenantry_domain::text::Name;
-use tenantry_store::OauthClients;
 use tenantry_store::list;
 use tenantry_store::posting::Deed;
+use tenantry_store::{KeptClient, OauthClients};
 
 use crate::SqliteStore;
 use crate::books::{self, Books};
@@ -30,7 +30,7 @@ use crate::tenants::require;
 macro_rules! columns {
     () => {
         "oauth_client_id, client_id, name, client_type, redirect_uris, grant_types, scopes, \
-         allowed_origins, ip_allowlist, status, created_at"
+         allowed_origins, ip_allowlist, status, created_at, jwks"
     };
 }
 
@@ -48,9 +48,9 @@ impl OauthClients for SqliteStore {
             sql::execute(
                 books.connection,
                 "INSERT INTO oauth_clients (tenant_id, oauth_client_id, name, name_key,
-                     redirect_uris, grant_types, scopes, allowed_origins, ip_allowlist, status,
+                     redirect_uris, grant_types, scopes, allowed_origins, ip_allowlist, status, jwks,
                      client_id, client_type, created_at, secret_hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
                 params_from_iter(values(books.tenant, &client)?.into_iter().chain([
                     text(Some(&client.client_id)),
                     text(Some(client.client_type.as_str())),
@@ -109,7 +109,7 @@ impl OauthClients for SqliteStore {
                     books.connection,
                     "UPDATE oauth_clients SET name = ?3, name_key = ?4, redirect_uris = ?5,
                          grant_types = ?6, scopes = ?7, allowed_origins = ?8, ip_allowlist = ?9,
-                         status = ?10
+                         status = ?10, jwks = ?11
                      WHERE tenant_id = ?1 AND oauth_client_id = ?2",
                     params_from_iter(values(books.tenant, &after)?),
                 )?;
@@ -134,7 +134,7 @@ impl OauthClients for SqliteStore {
         self.change(access, move |books, access| {
             let client = get(books.connection, books.tenant, id)?;
             client.scopes.check_grant(access)?;
-            if client.client_type == ClientType::Public {
+            if !client.has_secret() {
                 return Err(Error::Conflict(Conflict::PublicClient).into());
             }
             sql::execute(
@@ -149,6 +149,14 @@ impl OauthClients for SqliteStore {
             Ok(client)
         })
         .await
+    }
+
+    async fn kept_client(
+        &self,
+        tenant: TenantId,
+        client_id: &str,
+    ) -> tenantry_domain::error::Result<Option<KeptClient>> {
+        self.read(|connection| kept(connection, tenant, client_id))
     }
 
     async fn delete_oauth_client(
@@ -170,6 +178,19 @@ impl OauthClients for SqliteStore {
         })
         .await
     }
+}
+
+/// A client with what is kept of its secret.
+fn kept(connection: &Connection, tenant: TenantId, client_id: &str) -> Result<Option<KeptClient>> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", secret_hash FROM oauth_clients WHERE tenant_id = ?1 AND client_id = ?2"
+    );
+    sql::optional(connection, sql, params![tenant_id(tenant), client_id], |row| {
+        let secret_hash = row.get::<_, Option<[u8; 32]>>(12)?.map(SecretHash);
+        Ok(KeptClient { client: read(row)?, secret_hash })
+    })
 }
 
 fn get(connection: &Connection, tenant: TenantId, id: OauthClientId) -> Result<OauthClient> {
@@ -206,11 +227,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OauthClient> {
         ip_allowlist: row.get::<_, Json<_>>(8)?.0,
         status: row.get::<_, Word<ClientStatus>>(9)?.0,
         created_at: row.get::<_, At>(10)?.0,
+        jwks: row.get::<_, Option<String>>(11)?.map(ClientKeys::from_stored),
     })
 }
 
 /// The key, and the columns that can be changed.
-fn values(tenant: TenantId, client: &OauthClient) -> Result<[Value; 10]> {
+fn values(tenant: TenantId, client: &OauthClient) -> Result<[Value; 11]> {
     let grants: Vec<_> = client.grant_types.iter().map(|grant| grant.as_str()).collect();
     Ok([
         blob(tenant.as_uuid()),
@@ -223,6 +245,7 @@ fn values(tenant: TenantId, client: &OauthClient) -> Result<[Value; 10]> {
         json_text(&client.allowed_origins)?,
         json_text(&client.ip_allowlist)?,
         text(Some(client.status.as_str())),
+        text(client.jwks.as_ref().map(ClientKeys::as_str)),
     ])
 }
 

@@ -256,6 +256,15 @@ pub trait ApiKeys: Send + Sync {
     ) -> Result<RotatedApiKey>;
 }
 
+/// An OAuth client, and what is kept of its secret.
+#[derive(Debug, Clone)]
+pub struct KeptClient {
+    /// The client.
+    pub client: OauthClient,
+    /// The hash of its secret, if it has one.
+    pub secret_hash: Option<SecretHash>,
+}
+
 /// OAuth clients.
 #[async_trait]
 pub trait OauthClients: Send + Sync {
@@ -293,6 +302,10 @@ pub trait OauthClients: Send + Sync {
         id: OauthClientId,
         secret_hash: SecretHash,
     ) -> Result<OauthClient>;
+
+    /// The client of a tenant that presents itself so. For finding out whether it is the one: nobody
+    /// has any authority yet.
+    async fn kept_client(&self, tenant: TenantId, client_id: &str) -> Result<Option<KeptClient>>;
 
     /// Removes an OAuth client; answers what it was.
     async fn delete_oauth_client(

@@ -276,6 +276,7 @@ impl TestApp {
             scopes: Scopes::default(),
             allowed_origins: Vec::new(),
             ip_allowlist: Vec::new(),
+            jwks: None,
         };
         self.service.create_oauth_client(&Self::access(tenant), draft).await.unwrap()
     }

@@ -77,9 +77,10 @@ impl Answer {
         self.json()["data"].clone()
     }
 
-    /// The body's `error.code`.
+    /// The body's `error.code`, or what is told in its place by OAuth, which is `error` itself.
     pub fn code(&self) -> String {
-        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+        let error = &self.json()["error"];
+        error.as_str().or(error["code"].as_str()).unwrap_or_default().to_owned()
     }
 
     /// The fields that a 422 names, sorted. Fails the test unless it is one.

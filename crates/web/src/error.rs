@@ -189,7 +189,7 @@ impl ApiError {
     }
 
     /// What helps a person, and gives nothing away.
-    fn details(&self) -> Cow<'static, str> {
+    pub(crate) fn details(&self) -> Cow<'static, str> {
         match self {
             Self::UseCase(error) => use_case_details(error),
             Self::UnknownPath => "nothing is served under this path".into(),

@@ -18,11 +18,13 @@ mod headers;
 mod parameters;
 mod terms;
 
-/// Who may call an operation: `public`, `super_admin`, or the scope that a key of the tenant in
+/// Who may call an operation: `public`, `client` (an OAuth client that proves itself there),
+/// `super_admin`, or the scope that a key of the tenant in
 /// question needs, whose administrators may too, as may a super admin.
 const ACCESS: &str = "x-tenantry-access";
 const BEARER: &str = "bearer";
 const API_KEY: &str = "apiKey";
+const CLIENT: &str = "client";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -44,6 +46,7 @@ const API_KEY: &str = "apiKey";
         (name = "Users", description = "People of a tenant."),
         (name = "API keys", description = "With which machines call."),
         (name = "OAuth clients", description = "Applications that ask for tokens."),
+        (name = "OAuth", description = "What these applications ask."),
         (name = "Credentials", description = "Secrets of third parties, in the vault."),
         (name = "Audit log", description = "What happened, and the counts after it."),
         (name = "Server", description = "The server itself; without a token."),
@@ -85,13 +88,17 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 
 /// Adds what follows from who may call the operation and from what it takes.
 fn complete(method: &str, path: &str, operation: &mut Operation, components: &mut Components) {
-    let gated = access(operation).is_some_and(|access| access != "public");
+    let gated = is_gated(operation);
     let scope = scope(operation);
     let names_a_tenant = scope.is_some() || path.contains("{tenantId}");
     if gated {
         let bearer = SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, []);
         let key = scope.map(|scope| SecurityRequirement::new(API_KEY, [scope.as_str()]));
         operation.security = Some([bearer].into_iter().chain(key).collect());
+    }
+    if access(operation) == Some(CLIENT) {
+        headers::of_clients(operation);
+        operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(CLIENT, [])]);
     }
     let terms = terms::of(method, path, operation);
     parameters::complete(operation, path, gated, terms);
@@ -114,6 +121,11 @@ fn add_common_parts(components: &mut Components) {
         "An API key of the tenant, with the scope that the operation needs.",
     );
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
+    let client = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some("What an OAuth client presents itself as, and its secret."))
+        .build();
+    components.add_security_scheme(CLIENT, SecurityScheme::Http(client));
     parameters::add(components);
     headers::add(components);
 }
@@ -121,6 +133,11 @@ fn add_common_parts(components: &mut Components) {
 /// Who may call an operation.
 fn access(operation: &Operation) -> Option<&str> {
     operation.extensions.as_ref()?.get(ACCESS)?.as_str()
+}
+
+/// Whether an operation takes a token or a key.
+fn is_gated(operation: &Operation) -> bool {
+    access(operation).is_some_and(|access| ![CLIENT, "public"].contains(&access))
 }
 
 /// The scope that keys need for an operation that they may call.
@@ -171,11 +188,11 @@ mod tests {
         for (path, item) in &mut document.paths.paths {
             for (_, operation) in operations(item) {
                 let access = access(operation).expect(path);
-                let known = ["public", "super_admin"].contains(&access);
+                let known = ["public", "client", "super_admin"].contains(&access);
                 assert!(known || scope(operation).is_some(), "{path}: {access}");
                 let gated = path.starts_with(crate::router::API);
-                assert_eq!(gated, access != "public", "{path}");
-                assert_eq!(gated, operation.security.is_some(), "{path}");
+                assert_eq!(gated, is_gated(operation), "{path}");
+                assert_eq!(access != "public", operation.security.is_some(), "{path}");
                 names.push(operation.operation_id.clone().expect(path));
             }
         }

@@ -10,8 +10,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::api::{
-    api_keys, audit_logs, credentials, health, meta, oauth_clients, realms, statistics, tenants,
-    user_imports, users,
+    api_keys, audit_logs, credentials, health, meta, oauth, oauth_clients, realms, statistics,
+    tenants, user_imports, users,
 };
 use crate::app::App;
 use crate::docs;
@@ -66,6 +66,10 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         routes!(docs::page),
         routes!(meta::openapi),
         routes!(meta::jwks),
+        routes!(oauth::metadata),
+        routes!(oauth::token),
+        routes!(oauth::introspect),
+        routes!(oauth::revoke),
     ];
     others
         .into_iter()

@@ -21,9 +21,11 @@ enum Access {
     Tenant(&'static str),
     /// Super admins alone.
     Platform,
+    /// OAuth clients that prove themselves there: no token and no key is good for it.
+    Client,
 }
 
-use Access::{Platform, Public, Tenant};
+use Access::{Client, Platform, Public, Tenant};
 
 const ROWS: &[(&str, &str, Access)] = &[
     ("get", "/health/live", Public),
@@ -31,6 +33,10 @@ const ROWS: &[(&str, &str, Access)] = &[
     ("get", "/docs", Public),
     ("get", "/openapi.json", Public),
     ("get", "/.well-known/jwks.json", Public),
+    ("get", "/.well-known/oauth-authorization-server", Public),
+    ("post", "/oauth/token", Client),
+    ("post", "/oauth/introspect", Client),
+    ("post", "/oauth/revoke", Client),
     ("get", "/api/v1/admin/tenants/{tenantId}/stats", Tenant("stats:read")),
     ("get", "/api/v1/admin/tenants", Platform),
     ("post", "/api/v1/admin/tenants", Platform),
@@ -142,7 +148,7 @@ fn fill(path: &str, tenant: TenantId, id: &str) -> String {
 async fn send(app: &TestApp, (method, path, access): (&str, &str, Access), caller: Caller) -> u16 {
     let scope = match access {
         Tenant(scope) => Some(scope),
-        Public | Platform => None,
+        Public | Client | Platform => None,
     };
     let target = app.tenant("Target").await;
     let id = thing(app, target, path).await;
@@ -205,6 +211,10 @@ fn with_body(request: Request, method: &str, path: &str) -> Request {
     if path.ends_with("/users/import") {
         return request.body("text/csv", "email\nnew@example.com\n");
     }
+    if path.starts_with("/oauth/") {
+        let form = "grant_type=client_credentials&token=none";
+        return request.body("application/x-www-form-urlencoded", form);
+    }
     match body(method, path) {
         Some(body) => request.json(&body),
         None => request,
@@ -249,7 +259,8 @@ async fn every_request_with_a_key_takes_effect_once() {
     let app = TestApp::start().await;
     let document = app.request("GET", "/openapi.json").send().await.expect(200).json();
     for (method, path, access) in ROWS {
-        let keyed = *method == "post" && *access != Public && !UNKEYED.contains(path);
+        let keyed =
+            *method == "post" && ![Public, Client].contains(access) && !UNKEYED.contains(path);
         assert_eq!(takes(&document, method, path, "Idempotency-Key"), keyed, "{method} {path}");
         if !keyed {
             continue;
@@ -364,6 +375,7 @@ fn refusal(access: Access, path: &str, caller: Caller) -> Option<u16> {
     let at_home = [Caller::OtherAdminAtHome, Caller::OtherKeyAtHome].contains(&caller);
     let about_itself = at_home && !path.contains("{tenantId}");
     match (access, caller) {
+        (Client, _) => Some(401),
         (Public, _) | (_, Caller::SuperAdmin) | (Tenant(_), Caller::Admin | Caller::Key) => None,
         (_, Caller::Nobody | Caller::Expired | Caller::RevokedKey) => Some(401),
         // What another tenant has is not there at home.
@@ -391,6 +403,7 @@ async fn every_operation_as_every_caller() {
             Public => "public",
             Tenant(scope) => scope,
             Platform => "super_admin",
+            Client => "client",
         };
         let operation = &document["paths"][path][method];
         assert_eq!(operation["x-tenantry-access"], documented, "{method} {path}");

@@ -311,7 +311,8 @@ async fn a_patch_is_judged_by_what_comes_of_it() {
     let entries = f.log().await.len();
     for (path, body, wrong) in [
         (&machine, json!({"grantTypes": ["authorization_code"]}), "redirectUris"),
-        (&machine, json!({"grantTypes": ["client_credentials", "refresh_token"]}), "grantTypes"),
+        (&machine, json!({"grantTypes": ["refresh_token"]}), "grantTypes"),
+        (&machine, json!({"jwks": {"keys": []}}), "jwks"),
         (&app, json!({"redirectUris": []}), "redirectUris"),
         (&app, json!({"grantTypes": ["client_credentials"]}), "grantTypes"),
         (&app, json!({"clientType": "confidential"}), "clientType"),

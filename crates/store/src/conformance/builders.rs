@@ -203,6 +203,7 @@ impl Fixture {
             scopes: Scopes::parse(["stats:read"]).unwrap(),
             allowed_origins: vec!["https://app.example.com".to_owned()],
             ip_allowlist: vec!["192.0.2.7".parse().unwrap()],
+            jwks: None,
         }
     }
 

@@ -203,6 +203,7 @@ impl<'a> Life<'a> {
                 scopes: Scopes::parse(["stats:read"]).map_err(Error::internal)?,
                 allowed_origins: Vec::new(),
                 ip_allowlist: Vec::new(),
+                jwks: None,
             };
             let issued = self.service.create_oauth_client(&self.access, draft).await?;
             if number >= clients.active {

@@ -10,6 +10,7 @@ pub(crate) mod health;
 mod lists;
 pub(crate) mod meta;
 mod numbers;
+pub(crate) mod oauth;
 pub(crate) mod oauth_clients;
 pub(crate) mod realms;
 pub(crate) mod schemas;

@@ -13,11 +13,13 @@ use tenantry_domain::error::{Missing, Result};
 use tenantry_domain::id::{OauthClientId, TenantId};
 use tenantry_domain::network::{self, Network};
 use tenantry_domain::oauth_client::{
-    ClientStatus, ClientType, GrantType, OauthClient, OauthClientFilter, OauthClientPatch,
+    ClientKeys, ClientStatus, ClientType, GrantType, OauthClient, OauthClientFilter,
+    OauthClientPatch,
 };
 use tenantry_domain::page::PageRequest;
 use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::text::Name;
+use tenantry_security::client_assertion::read_client_keys;
 use tenantry_security::secret::SecretText;
 use tenantry_service::{IssuedOauthClient, OauthClientDraft};
 use utoipa::{IntoParams, ToSchema};
@@ -60,6 +62,10 @@ pub(crate) struct ClientBody<'a> {
     /// The addresses and networks it may call from; anywhere if empty.
     #[schema(schema_with = schemas::ip_allowlist)]
     ip_allowlist: &'a [Network],
+    /// The public keys by which it proves itself; a confidential client without has a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    jwks: Option<&'a ClientKeys>,
     /// A disabled one gets no tokens.
     #[schema(schema_with = schemas::client_status)]
     status: ClientStatus,
@@ -79,6 +85,7 @@ impl<'a> From<&'a OauthClient> for ClientBody<'a> {
             scopes: &client.scopes,
             allowed_origins: &client.allowed_origins,
             ip_allowlist: &client.ip_allowlist,
+            jwks: client.jwks.as_ref(),
             status: client.status,
             created_at: client.created_at,
         }
@@ -134,6 +141,9 @@ pub(super) struct NewClientBody {
     /// Anywhere unless given.
     #[schema(schema_with = schemas::ip_allowlist, required = false)]
     ip_allowlist: Option<Vec<String>>,
+    /// The public keys (RFC 7517) by which a confidential client proves itself, in place of a secret.
+    #[schema(value_type = Option<Object>, nullable = false)]
+    jwks: Option<Value>,
 }
 
 /// A change of an OAuth client: a merge patch (RFC 7396). What comes of it must fit together.
@@ -154,6 +164,9 @@ pub(super) struct ClientPatchBody {
     allowed_origins: Option<Vec<String>>,
     #[schema(schema_with = schemas::ip_allowlist, required = false)]
     ip_allowlist: Option<Vec<String>>,
+    /// Other keys, for a client that has keys.
+    #[schema(value_type = Option<Object>, nullable = false)]
+    jwks: Option<Value>,
     #[schema(schema_with = schemas::client_status, required = false)]
     status: Option<String>,
 }
@@ -195,6 +208,11 @@ pub(super) fn read_new(mut body: Members, tenant: TenantId) -> Result<OauthClien
     let allowed_origins = body.given("allowedOrigins", strings(origins)).unwrap_or_default();
     let ip_allowlist = body.given("ipAllowlist", strings(read_networks)).unwrap_or_default();
 
+    let jwks = body.given("jwks", |set| read_client_keys(&set));
+    if jwks.is_some() && client_type == ClientType::Public {
+        body.problem("jwks", "must not be given for a public client");
+    }
+
     // What could not be read cannot contradict anything.
     let readable = uris_given == redirect_uris.is_some() && grants_given == grant_types.is_some();
     let redirect_uris = redirect_uris.unwrap_or_default();
@@ -213,6 +231,7 @@ pub(super) fn read_new(mut body: Members, tenant: TenantId) -> Result<OauthClien
         scopes,
         allowed_origins,
         ip_allowlist,
+        jwks,
     }))
 }
 
@@ -224,6 +243,7 @@ pub(super) fn read_patch(mut body: Members, tenant: TenantId) -> Result<OauthCli
         scopes: body.given("scopes", read_scopes(tenant)),
         allowed_origins: body.given("allowedOrigins", strings(origins)),
         ip_allowlist: body.given("ipAllowlist", strings(read_networks)),
+        jwks: body.given("jwks", |set| read_client_keys(&set)),
         status: body.given("status", string(ClientStatus::from_str)),
     };
     body.build(Some(patch))

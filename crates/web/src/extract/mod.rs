@@ -4,6 +4,7 @@
 pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod client_ip;
+pub(crate) mod form;
 pub(crate) mod import_body;
 pub(crate) mod members;
 pub(crate) mod query;

@@ -6,6 +6,7 @@
 mod api_keys;
 mod audit_logs;
 mod credentials;
+mod oauth;
 mod oauth_clients;
 mod realms;
 mod server;
@@ -31,6 +32,8 @@ const ANN: &str = "0197f3a4-6c1e-7b52-9d1e-2f0c5a7e8b31";
 struct Examples {
     requests: Vec<Request>,
     answers: Vec<(&'static str, Value)>,
+    /// Of those that have bodies of their own.
+    failures: Vec<(u16, &'static str, Value)>,
 }
 
 struct Request {
@@ -56,6 +59,12 @@ impl Examples {
     /// A body that can be answered.
     fn answer(mut self, name: &'static str, body: Value) -> Self {
         self.answers.push((name, body));
+        self
+    }
+
+    /// A body that can be answered to what fails, where it is not that of all operations.
+    fn failure(mut self, status: u16, name: &'static str, body: Value) -> Self {
+        self.failures.push((status, name, body));
         self
     }
 
@@ -90,6 +99,7 @@ fn of(operation: &str) -> Examples {
         realms::of,
         users::of,
         api_keys::of,
+        oauth::of,
         oauth_clients::of,
         credentials::of,
         audit_logs::of,
@@ -100,7 +110,7 @@ fn of(operation: &str) -> Examples {
 
 /// Adds its examples to an operation.
 pub(super) fn complete(operation: &mut Operation) {
-    let Examples { requests, answers } = of(id(operation));
+    let Examples { requests, answers, failures } = of(id(operation));
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         for (media, content) in &mut body.content {
             let fit = |request: &&Request| request.media.is_none_or(|only| only == media);
@@ -110,10 +120,13 @@ pub(super) fn complete(operation: &mut Operation) {
         }
     }
     let responses = operation.responses.responses.iter_mut();
-    for (_, response) in responses.filter(|(status, _)| status.starts_with('2')) {
+    for (status, response) in responses {
         let RefOr::T(response) = response else { continue };
         for content in response.content.values_mut() {
-            for (name, value) in &answers {
+            let of_success = answers.iter().filter(|_| status.starts_with('2'));
+            let of_failure = failures.iter().filter(|(its, ..)| its.to_string() == *status);
+            let of_failure = of_failure.map(|(_, name, value)| (name, value));
+            for (name, value) in of_success.map(|(name, value)| (name, value)).chain(of_failure) {
                 add(content, name, value);
             }
         }

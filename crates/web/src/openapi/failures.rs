@@ -33,7 +33,8 @@ impl Shape<'_> {
     fn can_answer(&self, code: Code, operation: &Operation) -> bool {
         let is = |ids: &[&str]| ids.contains(&id(operation));
         let about = |thing: &str| self.path.contains(thing);
-        let takes_a_body = operation.request_body.is_some();
+        // Those of OAuth say themselves how they fail.
+        let takes_a_body = operation.request_body.is_some() && !about("/oauth/");
         match code {
             // Those of paths and methods that are none.
             Code::NotFound | Code::MethodNotAllowed => false,

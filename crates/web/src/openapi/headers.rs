@@ -32,7 +32,7 @@ const HEADERS: &[Header] = &[
     (REPLAYED, "Only there if the request took effect before: `true`.", yes, "true"),
     (
         CHALLENGE,
-        "RFC 6750: what would let the caller in.",
+        "RFC 9110, section 11.6.1: what would let the caller in.",
         text,
         r#"Bearer realm="tenantry", error="invalid_token""#,
     ),
@@ -53,6 +53,15 @@ pub(super) fn add(components: &mut Components) {
 /// Tells of a header of a response.
 pub(super) fn tell(response: &mut Response, name: &str) {
     response.headers.insert(name.to_owned(), common("headers", name));
+}
+
+/// What those are told who prove themselves in the request.
+pub(super) fn of_clients(operation: &mut Operation) {
+    for (status, header) in [("401", CHALLENGE), ("503", RETRY_AFTER)] {
+        if let Some(response) = super::response(operation, status) {
+            tell(response, header);
+        }
+    }
 }
 
 /// Every answer has an id.

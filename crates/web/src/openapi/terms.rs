@@ -31,6 +31,8 @@ pub(super) enum Terms {
 /// The terms of an operation. What a path ends with an id for is one thing, and so is a page.
 pub(super) fn of(method: &str, path: &str, operation: &Operation) -> Terms {
     match method {
+        // Whoever gets a token by it gets another one the next time.
+        "post" if !super::is_gated(operation) => Terms::Other,
         "post" if !UNKEYED.contains(&id(operation)) => Terms::Makes,
         "patch" | "delete" => Terms::Changes,
         "get" if id(operation) == "getApiKey" => Terms::Observes,

@@ -1,0 +1,525 @@
+//! OAuth 2.0 for clients of the built-in realm. Its bodies are those of its RFCs, not the API's.
+
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tenantry_domain::access::PrincipalKind;
+use tenantry_domain::error::{AuthFailure, Error};
+use tenantry_domain::realm::Algorithm;
+use tenantry_domain::scope::Scope;
+use tenantry_security::realm::{ExaminedToken, Realm};
+use tenantry_security::secret::{SecretBytes, SecretText};
+use tenantry_service::{ACCESS_TOKEN_SECONDS, ClientProof, OauthError, ProvenClient};
+use utoipa::ToSchema;
+
+use crate::app::{App, AppState};
+use crate::envelope::json_response;
+use crate::error::ApiError;
+use crate::extract::form::{Fields, FormBody, Twice};
+
+const TOKEN: &str = "/oauth/token";
+const INTROSPECT: &str = "/oauth/introspect";
+const REVOKE: &str = "/oauth/revoke";
+/// The one type of assertion (RFC 7523, section 2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// Room for an answer, so that its buffer does not grow.
+const USUAL_SIZE: usize = 2048;
+
+/// Why a request failed (RFC 6749, section 5.2).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OauthFailure)]
+pub(crate) struct FailureBody {
+    /// `invalid_request`, `invalid_client`, `invalid_grant`, `unauthorized_client`,
+    /// `unsupported_grant_type`, `invalid_scope`, `temporarily_unavailable` or `server_error`.
+    #[schema(max_length = 64)]
+    error: &'static str,
+    /// For a person.
+    #[schema(max_length = 256)]
+    error_description: String,
+}
+
+/// What went wrong.
+struct Failure {
+    status: StatusCode,
+    error: &'static str,
+    description: String,
+    retry_after: Option<u64>,
+    /// Why the client is not known.
+    reason: Option<AuthFailure>,
+}
+
+impl Failure {
+    fn new(error: &'static str, description: impl Into<String>) -> Self {
+        let (status, description) = (StatusCode::BAD_REQUEST, description.into());
+        Self { status, error, description, retry_after: None, reason: None }
+    }
+
+    fn invalid_request(description: impl Into<String>) -> Self {
+        Self::new("invalid_request", description)
+    }
+
+    fn invalid_client(reason: AuthFailure) -> Self {
+        let description = "the client is not known, or did not prove who it is";
+        let status = StatusCode::UNAUTHORIZED;
+        Self { status, reason: Some(reason), ..Self::new("invalid_client", description) }
+    }
+
+    fn respond(self, app: &AppState) -> Response {
+        let body = FailureBody { error: self.error, error_description: self.description };
+        let mut response =
+            json_response(self.status, serde_json::to_vec(&body).unwrap_or_default());
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(reason) = self.reason {
+            app.metrics.auth_failed(reason);
+            tracing::debug!(reason = reason.as_str(), "a client was not known");
+            let challenge = HeaderValue::from_static(r#"Basic realm="tenantry""#);
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<Twice> for Failure {
+    fn from(Twice(name): Twice) -> Self {
+        Self::invalid_request(format!("{name} is there more than once"))
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::UseCase(error) => OauthError::Failed(error).into(),
+            other => {
+                let status = other.code().status();
+                Self { status, ..Self::invalid_request(other.details()) }
+            }
+        }
+    }
+}
+
+impl From<OauthError> for Failure {
+    fn from(error: OauthError) -> Self {
+        match error {
+            OauthError::InvalidClient(reason) => Self::invalid_client(reason),
+            OauthError::UnauthorizedClient => {
+                Self::new("unauthorized_client", "the client may not ask for this")
+            }
+            OauthError::InvalidScope => {
+                Self::new("invalid_scope", "there is no such scope, or the client does not have it")
+            }
+            OauthError::Failed(Error::Malformed(problem)) => Self::invalid_request(problem),
+            OauthError::Failed(error @ (Error::Unavailable(_) | Error::ClockDiffers(_))) => {
+                tracing::warn!(%error, "the request could not be served now");
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let failure = Self::new("temporarily_unavailable", "try again shortly");
+                Self { status, retry_after: Some(1), ..failure }
+            }
+            OauthError::Failed(error) => {
+                tracing::error!(%error, "the request failed");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                let description = "the cause is in the server's log under the request's id";
+                Self { status, ..Self::new("server_error", description) }
+            }
+        }
+    }
+}
+
+/// What a client asks for a token with (RFC 6749, section 4.4). It proves itself by HTTP Basic
+/// authentication, by `client_id` and `client_secret`, or by `client_assertion`.
+#[derive(ToSchema)]
+#[schema(as = TokenRequest)]
+#[expect(dead_code, reason = "this is how the document tells it; `token` reads it")]
+pub(crate) struct TokenForm {
+    /// `client_credentials`.
+    grant_type: String,
+    /// Scopes, one space between them; all that the client may unless given.
+    #[schema(nullable = false)]
+    scope: Option<String>,
+    #[schema(nullable = false)]
+    client_id: Option<String>,
+    #[schema(nullable = false)]
+    client_secret: Option<String>,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    #[schema(nullable = false)]
+    client_assertion_type: Option<String>,
+    /// A JWT (RFC 7523).
+    #[schema(nullable = false)]
+    client_assertion: Option<String>,
+}
+
+/// A token that is asked about, or to be ended. The client proves itself as for a token.
+#[derive(ToSchema)]
+#[schema(as = TokenInQuestion)]
+#[expect(dead_code, reason = "this is how the document tells it; the handlers read it")]
+pub(crate) struct TokenInQuestionForm {
+    token: String,
+    /// Not needed: there is one kind of token.
+    #[schema(nullable = false)]
+    token_type_hint: Option<String>,
+    #[schema(nullable = false)]
+    client_id: Option<String>,
+    #[schema(nullable = false)]
+    client_secret: Option<String>,
+    #[schema(nullable = false)]
+    client_assertion_type: Option<String>,
+    #[schema(nullable = false)]
+    client_assertion: Option<String>,
+}
+
+/// A token (RFC 6749, section 5.1).
+#[derive(Serialize, ToSchema)]
+#[schema(as = OauthToken)]
+pub(crate) struct TokenBody<'a> {
+    access_token: &'a str,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// In how many seconds it ends.
+    expires_in: u64,
+    /// What it is for: scopes, one space between them.
+    scope: String,
+}
+
+/// What a token says (RFC 7662, section 2.2). Of one that is not good, or none of the client's
+/// business, only that it is not active.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = IntrospectedToken)]
+pub(crate) struct IntrospectionBody {
+    /// Whether it is good now.
+    active: bool,
+    /// Scopes, of a client's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    scope: Option<String>,
+    /// What the client presents itself as, of a client's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    client_id: Option<String>,
+    /// `Bearer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    token_type: Option<&'static str>,
+    /// When it ends, in seconds since 1970-01-01T00:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exp: Option<i64>,
+    /// When it was issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    iat: Option<i64>,
+    /// The id of whoever it is for: a user's, a client's, or `operator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sub: Option<String>,
+    /// `tenantry`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    aud: Option<&'static str>,
+    /// Who has issued it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    iss: Option<String>,
+    /// Its own id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    jti: Option<String>,
+    /// The tenant of whoever it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    tenant: Option<String>,
+    /// The role, of a person's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    role: Option<&'static str>,
+}
+
+impl From<ExaminedToken> for IntrospectionBody {
+    fn from(token: ExaminedToken) -> Self {
+        let principal = token.principal;
+        let (sub, scope, role) = match &principal.kind {
+            PrincipalKind::Client { id, scopes } => {
+                (Some(id.to_string()), Some(scopes.to_line()), None)
+            }
+            PrincipalKind::User { id, role } => (Some(id.to_string()), None, Some(role.as_str())),
+            PrincipalKind::Operator { role, .. } => {
+                (Some("operator".to_owned()), None, Some(role.as_str()))
+            }
+            // None of the built-in realm's tokens.
+            PrincipalKind::ApiKey(_) | PrincipalKind::External(_) => (None, None, None),
+        };
+        Self {
+            active: true,
+            scope,
+            client_id: token.client_id,
+            token_type: Some("Bearer"),
+            exp: Some(token.expires_at),
+            iat: Some(token.issued_at),
+            sub,
+            aud: Some(Realm::AUDIENCE),
+            iss: Some(token.issuer),
+            jti: principal.token.map(|ids| ids.id.to_string()),
+            tenant: Some(principal.tenant.to_string()),
+            role,
+        }
+    }
+}
+
+/// Give a client a token
+///
+/// For what it may do itself (`client_credentials`). The client proves itself in one of three ways:
+/// HTTP Basic authentication, `client_id` and `client_secret` in the form, or `client_assertion`
+/// (`private_key_jwt`, good once).
+#[utoipa::path(
+    post,
+    path = "/oauth/token",
+    operation_id = "issueToken",
+    tag = "OAuth",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "A token.", body = TokenBody<'_>),
+        (status = 400, description = "What is wrong with the request.", body = FailureBody),
+        (status = 401, description = "The client is not known.", body = FailureBody),
+        (status = 408, description = "The body stopped coming.", body = FailureBody),
+        (status = 413, description = "The body is too long.", body = FailureBody),
+        (status = 415, description = "The body is no form.", body = FailureBody),
+        (status = 500, description = "Anything unexpected.", body = FailureBody),
+        (status = 503, description = "Not now.", body = FailureBody),
+    ),
+    extensions(("x-tenantry-access" = json!("client")))
+)]
+pub(crate) async fn token(State(app): State<App>, form: FormBody) -> Response {
+    let answer = async {
+        let (client, mut fields) = proven(&app, form, TOKEN).await?;
+        match fields.take("grant_type")? {
+            None => return Err(Failure::invalid_request("grant_type is missing")),
+            Some(grant) if grant.expose() == "client_credentials" => {}
+            Some(_) => {
+                let description = "grant_type must be client_credentials";
+                return Err(Failure::new("unsupported_grant_type", description));
+            }
+        }
+        let scope = fields.take("scope")?;
+        let issued = app.service.client_token(&client, scope.as_ref().map(SecretText::expose))?;
+        let body = TokenBody {
+            access_token: issued.token.text.expose(),
+            token_type: "Bearer",
+            expires_in: ACCESS_TOKEN_SECONDS,
+            scope: issued.scopes.to_line(),
+        };
+        secret(&body)
+    };
+    answered(&app, answer.await)
+}
+
+/// Ask about a token
+///
+/// Whether it is good now, looked at as if it called: a client asks about tokens of its own tenant,
+/// one of the platform's about all.
+#[utoipa::path(
+    post,
+    path = "/oauth/introspect",
+    operation_id = "introspectToken",
+    tag = "OAuth",
+    request_body(content = TokenInQuestionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "What it says.", body = IntrospectionBody),
+        (status = 400, description = "What is wrong with the request.", body = FailureBody),
+        (status = 401, description = "The client is not known.", body = FailureBody),
+        (status = 408, description = "The body stopped coming.", body = FailureBody),
+        (status = 413, description = "The body is too long.", body = FailureBody),
+        (status = 415, description = "The body is no form.", body = FailureBody),
+        (status = 500, description = "Anything unexpected.", body = FailureBody),
+        (status = 503, description = "Not now.", body = FailureBody),
+    ),
+    extensions(("x-tenantry-access" = json!("client")))
+)]
+pub(crate) async fn introspect(State(app): State<App>, form: FormBody) -> Response {
+    let answer = async {
+        let (client, mut fields) = proven(&app, form, INTROSPECT).await?;
+        let token = in_question(&mut fields)?;
+        let token = app.service.introspect(&client, &token).await?;
+        secret(&token.map_or_else(IntrospectionBody::default, IntrospectionBody::from))
+    };
+    answered(&app, answer.await)
+}
+
+/// End a token
+///
+/// From the next request on, at every server. Only a client's own token; what is no token, or over, is
+/// none any more.
+#[utoipa::path(
+    post,
+    path = "/oauth/revoke",
+    operation_id = "revokeToken",
+    tag = "OAuth",
+    request_body(content = TokenInQuestionForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "It is no good from now on."),
+        (status = 400, description = "What is wrong with the request.", body = FailureBody),
+        (status = 401, description = "The client is not known.", body = FailureBody),
+        (status = 408, description = "The body stopped coming.", body = FailureBody),
+        (status = 413, description = "The body is too long.", body = FailureBody),
+        (status = 415, description = "The body is no form.", body = FailureBody),
+        (status = 500, description = "Anything unexpected.", body = FailureBody),
+        (status = 503, description = "Not now.", body = FailureBody),
+    ),
+    extensions(("x-tenantry-access" = json!("client")))
+)]
+pub(crate) async fn revoke(State(app): State<App>, form: FormBody) -> Response {
+    let answer = async {
+        let (client, mut fields) = proven(&app, form, REVOKE).await?;
+        let token = in_question(&mut fields)?;
+        app.service.revoke(&client, &token).await?;
+        Ok(Response::new(axum::body::Body::empty()))
+    };
+    answered(&app, answer.await)
+}
+
+/// What clients need to know (RFC 8414).
+#[utoipa::path(
+    get,
+    path = "/.well-known/oauth-authorization-server",
+    operation_id = "getOauthMetadata",
+    tag = "OAuth",
+    responses((status = 200, description = "What there is, and where.", body = Object)),
+    extensions(("x-tenantry-access" = json!("public")))
+)]
+pub(crate) async fn metadata(State(app): State<App>, headers: HeaderMap) -> Response {
+    let base = base_url(&app, &headers);
+    let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let algorithms: Vec<_> = Algorithm::ALL.iter().map(|it| it.as_str()).collect();
+    let scopes: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    let mut told = json!({
+        "issuer": app.service.realm().issuer(),
+        "token_endpoint": format!("{base}{TOKEN}"),
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "scopes_supported": scopes,
+        // There is no authorization endpoint.
+        "response_types_supported": [],
+        "grant_types_supported": ["client_credentials"],
+        "service_documentation": format!("{base}/docs"),
+    });
+    if let Value::Object(told) = &mut told {
+        for (endpoint, path) in [("introspection", INTROSPECT), ("revocation", REVOKE)] {
+            told.insert(format!("{endpoint}_endpoint"), json!(format!("{base}{path}")));
+        }
+        for endpoint in ["token", "introspection", "revocation"] {
+            told.insert(format!("{endpoint}_endpoint_auth_methods_supported"), json!(methods));
+            let algorithms = json!(algorithms);
+            told.insert(
+                format!("{endpoint}_endpoint_auth_signing_alg_values_supported"),
+                algorithms,
+            );
+        }
+    }
+    json_response(StatusCode::OK, told.to_string())
+}
+
+/// Where the server is, as its clients know it: what the issuer says if that is an address, else what
+/// the request was sent to.
+fn base_url(app: &AppState, headers: &HeaderMap) -> String {
+    let issuer = app.service.realm().issuer();
+    if issuer.starts_with("https://") || issuer.starts_with("http://") {
+        return issuer.trim_end_matches('/').to_owned();
+    }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("http://{host}")
+}
+
+/// Finds out which client asks, and what else it says.
+async fn proven(
+    app: &AppState,
+    form: FormBody,
+    path: &str,
+) -> Result<(ProvenClient, Fields), Failure> {
+    let (ip, basic) = (form.ip, basic(&form.headers));
+    let base = base_url(app, &form.headers);
+    let mut fields = form.read(app).await?;
+    let (id, client_secret) = (fields.take("client_id")?, fields.take("client_secret")?);
+    let assertion_type = fields.take("client_assertion_type")?;
+    let assertion = fields.take("client_assertion")?;
+    let proof = match (basic?, client_secret, assertion) {
+        (Some((client_id, secret)), None, None) => {
+            if id.is_some_and(|id| id.expose() != client_id) {
+                return Err(Failure::invalid_request("client_id is another than in the header"));
+            }
+            ClientProof::Secret { client_id, secret }
+        }
+        (None, Some(secret), None) => {
+            let missing = || Failure::invalid_request("client_id is missing");
+            let client_id = id.ok_or_else(missing)?.expose().to_owned();
+            ClientProof::Secret { client_id, secret }
+        }
+        (None, None, Some(assertion)) => {
+            if assertion_type.is_none_or(|it| it.expose() != JWT_BEARER) {
+                let problem = format!("client_assertion_type must be {JWT_BEARER}");
+                return Err(Failure::invalid_request(problem));
+            }
+            ClientProof::Assertion(assertion)
+        }
+        (None, None, None) => return Err(Failure::invalid_client(AuthFailure::Missing)),
+        _ => return Err(Failure::invalid_request("a client proves itself in one way")),
+    };
+    // What a client may call the server in an assertion.
+    let audiences =
+        [app.service.realm().issuer().to_owned(), base.clone(), format!("{base}{path}")];
+    Ok((app.service.prove_client(&proof, &audiences, ip).await?, fields))
+}
+
+/// The name and the secret of HTTP Basic authentication, each encoded as a form's value is (RFC 6749,
+/// section 2.3.1).
+fn basic(headers: &HeaderMap) -> Result<Option<(String, SecretText)>, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let malformed = || Failure::invalid_client(AuthFailure::Malformed);
+    if values.next().is_some() {
+        return Err(Failure::invalid_client(AuthFailure::Ambiguous));
+    }
+    let (scheme, encoded) =
+        value.to_str().ok().and_then(|it| it.split_once(' ')).ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(malformed());
+    }
+    let mut decoded = SecretBytes::with_capacity(encoded.len());
+    decoded.extend(&STANDARD.decode(encoded.trim()).map_err(|_| malformed())?);
+    let text = std::str::from_utf8(decoded.as_ref()).map_err(|_| malformed())?;
+    let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
+    let read = |text: &str| {
+        let pairs: Vec<(String, SecretText)> =
+            serde_urlencoded::from_str(&format!("v={text}")).unwrap_or_default();
+        let mut values = pairs.into_iter().map(|(_, value)| value);
+        values.next().filter(|_| values.next().is_none()).ok_or_else(malformed)
+    };
+    Ok(Some((read(id)?.expose().to_owned(), read(secret)?)))
+}
+
+fn in_question(fields: &mut Fields) -> Result<SecretText, Failure> {
+    fields.take("token")?.ok_or_else(|| Failure::invalid_request("token is missing"))
+}
+
+/// A body that may hold a secret, whose bytes are wiped once they are sent.
+fn secret(body: &impl Serialize) -> Result<Response, Failure> {
+    let mut json = SecretBytes::with_capacity(USUAL_SIZE);
+    let written = serde_json::to_writer(&mut json, body).map_err(Error::internal);
+    written.map_err(OauthError::Failed)?;
+    Ok(json_response(StatusCode::OK, axum::body::Bytes::from_owner(json)))
+}
+
+fn answered(app: &AppState, answer: Result<Response, Failure>) -> Response {
+    match answer {
+        Ok(mut response) => {
+            let headers = response.headers_mut();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(failure) => failure.respond(app),
+    }
+}
