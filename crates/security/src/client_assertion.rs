@@ -1,5 +1,5 @@
 //! How an OAuth client proves itself by a key in place of a secret: `private_key_jwt` (RFC 7523,
-//! section 3; OpenID Connect Core, section 9).
+//! section 3; `OpenID` Connect Core, section 9).
 
 use serde_json::Value;
 use tenantry_domain::clock::Timestamp;

@@ -123,6 +123,7 @@ async fn exercise(f: &Fixture) {
     suite::tokens::what_is_over_is_forgotten(f).await;
     suite::tokens::what_was_ended_is_known_at_once(f).await;
     suite::tokens::clients_are_known_as_they_are_now(f).await;
+    suite::tokens::a_client_is_found_by_what_it_presents(f).await;
     suite::oauth_clients::a_new_secret_leaves_an_entry(f).await;
     suite::credentials::each_step_is_counted(f).await;
     suite::credentials::revealing_leaves_an_entry(f).await;

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use tenantry_domain::access::{PlatformAccess, Role, TenantAccess};
 use tenantry_domain::clock::Clock as _;
 use tenantry_domain::credential::{AuthType, Credential, IntegrationId, SecretPart};
-use tenantry_domain::id::{TenantId, UserId};
+use tenantry_domain::id::{OauthClientId, TenantId, UserId};
 use tenantry_domain::ledger::ActorKind;
 use tenantry_domain::oauth_client::{ClientType, GrantType};
+use tenantry_domain::patch::Patch;
 use tenantry_domain::realm::{Algorithm, NewRealm, Realm, RealmName};
 use tenantry_domain::realm_rules::{ClaimPath, LEEWAY, ROLES_CLAIM, Reach, TENANT_CLAIM};
 use tenantry_domain::scope::Scopes;
-use tenantry_domain::tenant::{NewTenant, Subscription};
+use tenantry_domain::tenant::{NewTenant, Subscription, TenantPatch};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{User, UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
 use tenantry_security::realm::{TokenBearer, TokenRequest};
 use tenantry_security::secret::SecretText;
 use tenantry_service::{
-    ApiKeyDraft, CredentialDraft, CredentialSecret, IssuedApiKey, IssuedOauthClient,
+    ApiKeyDraft, ClientProof, CredentialDraft, CredentialSecret, IssuedApiKey, IssuedOauthClient,
     OauthClientDraft, Service, UserDraft, Wiring,
 };
 use tenantry_store::conformance::{ManualClock, SeededEntropy};
@@ -268,12 +269,33 @@ impl TestApp {
 
     /// Makes a confidential OAuth client that may do nothing.
     pub async fn oauth_client(&self, tenant: TenantId, name: &str) -> IssuedOauthClient {
+        self.oauth_client_with(tenant, name, &[]).await
+    }
+
+    /// A token of a new client with these scopes, and the client.
+    pub async fn client_token(&self, tenant: TenantId, scopes: &[&str]) -> (OauthClientId, String) {
+        let IssuedOauthClient { client, secret } =
+            self.oauth_client_with(tenant, "caller", scopes).await;
+        let (client_id, secret) = (client.client_id, secret.unwrap());
+        let proof = ClientProof::Secret { client_id, secret };
+        let proven = self.service.prove_client(&proof, &[], None).await.unwrap();
+        let issued = self.service.client_token(&proven, None).unwrap();
+        (client.id, issued.token.text.expose().to_owned())
+    }
+
+    /// Makes a confidential OAuth client with these scopes.
+    pub async fn oauth_client_with(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        scopes: &[&str],
+    ) -> IssuedOauthClient {
         let draft = OauthClientDraft {
             name: Name::parse(name).unwrap(),
             client_type: ClientType::Confidential,
             redirect_uris: Vec::new(),
             grant_types: vec![GrantType::ClientCredentials],
-            scopes: Scopes::default(),
+            scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
             allowed_origins: Vec::new(),
             ip_allowlist: Vec::new(),
             jwks: None,
@@ -315,6 +337,13 @@ impl TestApp {
         };
         let access = PlatformAccess::local(ActorKind::System, "test");
         self.service.create_realm(&access, new).await.unwrap()
+    }
+
+    /// Has a tenant's people come from a realm.
+    pub async fn bind(&self, tenant: TenantId, realm: &str) {
+        let realm_name = Patch::Set(realm.to_owned());
+        let patch = TenantPatch { realm_name, ..TenantPatch::default() };
+        self.service.update_tenant(&Self::access(tenant), patch).await.unwrap();
     }
 
     /// Authority over a tenant, for what a test sets up without HTTP.

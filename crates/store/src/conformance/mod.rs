@@ -266,6 +266,7 @@ macro_rules! conformance_suite {
                 what_is_over_is_forgotten
                 nothing_is_left_of_a_tenant
                 clients_are_known_as_they_are_now
+                a_client_is_found_by_what_it_presents
             }
             users {
                 each_step_is_counted

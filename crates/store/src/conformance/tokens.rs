@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use tenantry_domain::access::{Bearer, BearerId, CallerProbe, CallerState, TokenIds};
-use tenantry_domain::id::{SessionId, TenantId, TokenId};
+use tenantry_domain::api_key::SecretHash;
+use tenantry_domain::error::{Conflict, Error};
+use tenantry_domain::id::{OauthClientId, SessionId, TenantId, TokenId};
 use tenantry_domain::ledger::Action;
-use tenantry_domain::oauth_client::{ClientStatus, OauthClientPatch};
+use tenantry_domain::oauth_client::{ClientKeys, ClientStatus, OauthClientPatch};
 use tenantry_domain::tenant::{Governance, TenantStatus};
 use tenantry_domain::token::EndedToken;
 
@@ -106,4 +108,42 @@ pub async fn clients_are_known_as_they_are_now(f: &Fixture) {
     assert_eq!(state(tenant).await, known(disabled));
     f.store.delete_oauth_client(&system(tenant), client.id).await.unwrap();
     assert_eq!(state(tenant).await, nobody);
+}
+
+/// A client is found by what it presents itself as, within its tenant, with what is kept of its secret.
+pub async fn a_client_is_found_by_what_it_presents(f: &Fixture) {
+    let (tenant, other) = (f.tenant("Acme").await, f.tenant("Other").await);
+    let mut new = f.new_oauth_client();
+    let client = f.store.create_oauth_client(&system(tenant), new.clone()).await.unwrap();
+    let found = async |tenant| {
+        let kept = f.store.kept_client(tenant, &client.client_id).await.unwrap();
+        kept.map(|kept| (kept.client, kept.secret_hash))
+    };
+    assert_eq!(found(tenant).await, Some((client.clone(), new.secret_hash)));
+    assert_eq!(found(other).await, None);
+    assert_eq!(f.store.kept_client(tenant, "nobody").await.unwrap().map(|kept| kept.client), None);
+    let secret = SecretHash([9; 32]);
+    f.store.rotate_oauth_client_secret(&system(tenant), client.id, secret).await.unwrap();
+    assert_eq!(found(tenant).await, Some((client.clone(), Some(secret))));
+
+    // One that has keys has no secret, and gets none.
+    let keys = |text: &str| Some(ClientKeys::from_stored(text.to_owned()));
+    new.id = OauthClientId::generate(f.now(), f.entropy.as_ref());
+    "signer".clone_into(&mut new.client_id);
+    (new.secret_hash, new.jwks) = (None, keys(r#"{"keys":[1]}"#));
+    let signer = f.store.create_oauth_client(&system(tenant), new).await.unwrap();
+    let kept = f.store.kept_client(tenant, "signer").await.unwrap().unwrap();
+    assert_eq!((&kept.client, kept.secret_hash), (&signer, None));
+    let rotated = f.store.rotate_oauth_client_secret(&system(tenant), signer.id, secret).await;
+    assert_fault!(rotated, Error::Conflict(Conflict::PublicClient));
+    let other_keys = keys(r#"{"keys":[2]}"#);
+    let patch = OauthClientPatch { jwks: other_keys.clone(), ..OauthClientPatch::default() };
+    let patched = f.store.update_oauth_client(&system(tenant), signer.id, patch.clone()).await;
+    assert_eq!(patched.unwrap().jwks, other_keys);
+    let kept = f.store.kept_client(tenant, "signer").await.unwrap().unwrap();
+    assert_eq!(kept.client.jwks, other_keys);
+    let refused = f.store.update_oauth_client(&system(tenant), client.id, patch).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    f.store.delete_oauth_client(&system(tenant), client.id).await.unwrap();
+    assert_eq!(found(tenant).await, None);
 }
