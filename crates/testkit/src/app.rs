@@ -8,10 +8,11 @@ use tenantry_domain::credential::{AuthType, Credential, IntegrationId, SecretPar
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::ActorKind;
 use tenantry_domain::oauth_client::{ClientType, GrantType};
+use tenantry_domain::patch::Patch;
 use tenantry_domain::realm::{Algorithm, NewRealm, Realm, RealmName};
 use tenantry_domain::realm_rules::{ClaimPath, LEEWAY, ROLES_CLAIM, Reach, TENANT_CLAIM};
 use tenantry_domain::scope::Scopes;
-use tenantry_domain::tenant::{NewTenant, Subscription};
+use tenantry_domain::tenant::{NewTenant, Subscription, TenantPatch};
 use tenantry_domain::text::{Email, Name};
 use tenantry_domain::user::{User, UserRoles, UserStatus};
 use tenantry_security::master_key::MasterKey;
@@ -315,6 +316,13 @@ impl TestApp {
         };
         let access = PlatformAccess::local(ActorKind::System, "test");
         self.service.create_realm(&access, new).await.unwrap()
+    }
+
+    /// Has a tenant's people come from a realm.
+    pub async fn bind(&self, tenant: TenantId, realm: &str) {
+        let realm_name = Patch::Set(realm.to_owned());
+        let patch = TenantPatch { realm_name, ..TenantPatch::default() };
+        self.service.update_tenant(&Self::access(tenant), patch).await.unwrap();
     }
 
     /// Authority over a tenant, for what a test sets up without HTTP.

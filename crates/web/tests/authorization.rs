@@ -3,8 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+#[expect(dead_code, reason = "other tests have more of it")]
+mod provider;
+
 use std::collections::BTreeSet;
 
+use provider::Provider;
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
@@ -26,6 +30,9 @@ enum Access {
 }
 
 use Access::{Client, Platform, Public, Tenant};
+
+/// The realm that people come from.
+const REALM: &str = "people";
 
 const ROWS: &[(&str, &str, Access)] = &[
     ("get", "/health/live", Public),
@@ -145,7 +152,11 @@ fn fill(path: &str, tenant: TenantId, id: &str) -> String {
 }
 
 /// Sends the operation about a fresh tenant; answers the status.
-async fn send(app: &TestApp, (method, path, access): (&str, &str, Access), caller: Caller) -> u16 {
+async fn send(
+    (app, provider): (&TestApp, &Provider),
+    (method, path, access): (&str, &str, Access),
+    caller: Caller,
+) -> u16 {
     let scope = match access {
         Tenant(scope) => Some(scope),
         Public | Client | Platform => None,
@@ -179,6 +190,17 @@ async fn send(app: &TestApp, (method, path, access): (&str, &str, Access), calle
         Caller::OtherAdminAtHome => (Some(bearer(other, Role::TenantAdmin)), other),
         Caller::SuperAdmin => (Some(bearer(TenantId::PLATFORM, Role::SuperAdmin)), target),
         Caller::OtherKeyAtHome => (None, other),
+        Caller::RealmAdmin | Caller::RealmMember => {
+            app.bind(target, REALM).await;
+            let role = if caller == Caller::RealmAdmin { "tenant_admin" } else { "member" };
+            (Some(provider.token(target, role)), target)
+        }
+        Caller::OtherRealmAdmin => {
+            app.bind(target, REALM).await;
+            app.bind(other, REALM).await;
+            (Some(provider.token(other, "tenant_admin")), target)
+        }
+        Caller::ForeignRealmAdmin => (Some(provider.token(target, "tenant_admin")), target),
     };
     let request = request.header("x-tenantid", &acting_in.to_string());
     let request = match token {
@@ -343,9 +365,17 @@ enum Caller {
     OtherKeyAtHome,
     /// A key of the tenant with every scope, revoked.
     RevokedKey,
+    /// An administrator of the tenant, by the word of its own realm.
+    RealmAdmin,
+    /// A member of it, by the same.
+    RealmMember,
+    /// An administrator of another tenant of that realm.
+    OtherRealmAdmin,
+    /// An administrator of the tenant by the word of a realm that is not the tenant's.
+    ForeignRealmAdmin,
 }
 
-const CALLERS: [Caller; 12] = [
+const CALLERS: [Caller; 16] = [
     Caller::Nobody,
     Caller::Expired,
     Caller::Member,
@@ -358,6 +388,10 @@ const CALLERS: [Caller; 12] = [
     Caller::OtherKey,
     Caller::OtherKeyAtHome,
     Caller::RevokedKey,
+    Caller::RealmAdmin,
+    Caller::RealmMember,
+    Caller::OtherRealmAdmin,
+    Caller::ForeignRealmAdmin,
 ];
 
 /// Every scope that a key of a tenant may have, but those that reach to what `needed` stands for.
@@ -376,8 +410,12 @@ fn refusal(access: Access, path: &str, caller: Caller) -> Option<u16> {
     let about_itself = at_home && !path.contains("{tenantId}");
     match (access, caller) {
         (Client, _) => Some(401),
-        (Public, _) | (_, Caller::SuperAdmin) | (Tenant(_), Caller::Admin | Caller::Key) => None,
-        (_, Caller::Nobody | Caller::Expired | Caller::RevokedKey) => Some(401),
+        (Public, _)
+        | (_, Caller::SuperAdmin)
+        | (Tenant(_), Caller::Admin | Caller::Key | Caller::RealmAdmin) => None,
+        (_, Caller::Nobody | Caller::Expired | Caller::RevokedKey | Caller::ForeignRealmAdmin) => {
+            Some(401)
+        }
         // What another tenant has is not there at home.
         (Tenant(_), _) if about_itself && path.contains("{id}") => Some(404),
         (Tenant(_), _) if about_itself => None,
@@ -387,7 +425,8 @@ fn refusal(access: Access, path: &str, caller: Caller) -> Option<u16> {
 
 #[tokio::test]
 async fn every_operation_as_every_caller() {
-    let app = TestApp::start().await;
+    let (app, provider) = (TestApp::start().await, Provider::start().await);
+    app.realm(REALM, &provider.issuer).await;
     let document = app.request("GET", "/openapi.json").send().await.expect(200).json();
     let rows: BTreeSet<_> =
         ROWS.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
@@ -408,7 +447,7 @@ async fn every_operation_as_every_caller() {
         let operation = &document["paths"][path][method];
         assert_eq!(operation["x-tenantry-access"], documented, "{method} {path}");
         for caller in CALLERS {
-            let status = send(&app, (method, path, *access), caller).await;
+            let status = send((&app, &provider), (method, path, *access), caller).await;
             let right = match refusal(*access, path, caller) {
                 Some(refusal) => status == refusal,
                 None => (200..300).contains(&status),

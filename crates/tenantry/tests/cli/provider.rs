@@ -49,7 +49,8 @@ impl Provider {
     /// Has it sign with another key, and show that one alone.
     fn rotate(&mut self) {
         writeln!(self.stdin, "rotate").unwrap();
-        assert_eq!(next_line(&mut self.stdout), "done");
+        // It also says what one should set up for others than tests.
+        while next_line(&mut self.stdout) != "done" {}
     }
 
     fn kill(mut self) {
@@ -114,7 +115,7 @@ impl Drop for Provider {
 
 fn next_line(stdout: &mut BufReader<ChildStdout>) -> String {
     let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
+    assert!(stdout.read_line(&mut line).unwrap() > 0, "the provider has ended");
     line.trim_end().to_owned()
 }
 
