@@ -19,11 +19,11 @@ pub(crate) fn install() -> Result<()> {
     packages::need("node", "nodejs")?;
     let root = step::root();
     let (from, to) = (root.join(FROM), root.join(TOOLS));
-    let is_same = |file: &&str| {
+    let is_same = |file: &str| {
         let wanted = fs::read(from.join(file));
         wanted.is_ok_and(|wanted| fs::read(to.join(file)).is_ok_and(|there| there == wanted))
     };
-    if FILES.iter().all(|file| is_same(&file)) {
+    if FILES.iter().all(|file| is_same(file)) {
         return Ok(());
     }
     packages::need("npm", "npm")?;

@@ -80,9 +80,8 @@ impl<'a> Unverified<'a> {
         }
         let algorithm = text(&mut header, "alg")?.ok_or(AuthFailure::Malformed)?;
         let kid = text(&mut header, "kid")?;
-        let issuer = match claims.remove("iss") {
-            Some(Value::String(issuer)) => issuer,
-            _ => return Err(AuthFailure::BadClaims),
+        let Some(Value::String(issuer)) = claims.remove("iss") else {
+            return Err(AuthFailure::BadClaims);
         };
         Ok(Self { algorithm, kid, claims, issuer, message: message.as_bytes(), signature })
     }

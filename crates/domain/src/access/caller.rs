@@ -104,7 +104,8 @@ impl ExternalPrincipal {
         let vouching = realm.filter(|realm| realm.revision == self.revision);
         let realm = vouching.ok_or(AuthFailure::RealmChanged)?;
         let is_tenants = person.tenant_realm.as_ref() == Some(&self.id.realm);
-        if !is_tenants && !(realm.platform && tenant == TenantId::PLATFORM) {
+        let is_platforms = realm.platform && tenant == TenantId::PLATFORM;
+        if !is_tenants && !is_platforms {
             return Err(AuthFailure::ForeignTenant);
         }
         let role = match &person.user {

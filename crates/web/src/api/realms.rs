@@ -197,7 +197,7 @@ pub(super) fn read_new(
     let roles_claim = body.given("rolesClaim", string(ClaimPath::parse));
     let role_mapping = body.optional("roleMapping", read_mapping);
     let leeway_seconds = body.given("leewaySeconds", integer_in(0..=LEEWAY_MAX));
-    let platform = body.given("platform", boolean);
+    let platform = body.given("platform", |value| boolean(&value));
     let usual = |path: &str| ClaimPath::from_stored(path.to_owned());
     let known = name.zip(issuer).zip(audience);
     body.build(known.map(|((name, issuer), audience)| NewRealm {
@@ -230,7 +230,7 @@ pub(super) fn read_patch(mut body: Members, reach: Reach) -> Result<RealmPatch> 
         roles_claim: body.given("rolesClaim", string(ClaimPath::parse)),
         role_mapping: body.patch("roleMapping", |value| read_words(value, role_or_none)),
         leeway_seconds: body.given("leewaySeconds", integer_in(0..=LEEWAY_MAX)),
-        platform: body.given("platform", boolean),
+        platform: body.given("platform", |value| boolean(&value)),
     };
     body.build(Some(patch))
 }

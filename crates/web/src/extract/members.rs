@@ -248,7 +248,7 @@ pub(crate) fn strings<T>(
 }
 
 /// Reads a boolean.
-pub(crate) fn boolean(value: Value) -> Result<bool, String> {
+pub(crate) fn boolean(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| "must be true or false".to_owned())
 }
 

@@ -121,7 +121,7 @@ async fn keys(State(shown): State<Arc<Shown>>) -> Response {
         Manner::Huge => format!("{{\"keys\":[{}]}}", " ".repeat(1_000_000)).into_response(),
         Manner::Garbage => "<html>".into_response(),
         Manner::Silent => {
-            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            tokio::time::sleep(Duration::from_hours(1)).await;
             StatusCode::OK.into_response()
         }
     }
