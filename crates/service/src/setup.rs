@@ -81,7 +81,7 @@ impl Service {
         let keys = signing_keys(&*store, &vault, &*clock, &*entropy).await?;
         let realm =
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
-        let means = Means { fetch: Arc::new(Http::new()?), clock: Arc::clone(&clock), reach };
+        let means = Means { fetch: Arc::new(Http::default()), clock: Arc::clone(&clock), reach };
         let external = Registry::new(Arc::clone(&store) as _, means, TOKEN_CACHE);
         let passwords = Passwords::new(Arc::clone(&entropy), PASSWORD_WORKERS, PASSWORD_QUEUE);
         let meter = Meter::start(Arc::clone(&store));

@@ -42,7 +42,6 @@ use tenantry_domain::oauth_client::{
     NewOauthClient, OauthClient, OauthClientFilter, OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
-use tenantry_domain::realm::{NewRealm, Realm, RealmName, RealmPatch};
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
@@ -58,11 +57,13 @@ pub mod copying;
 pub mod list;
 pub mod posting;
 mod purge;
+mod realms;
 mod recounts;
 pub mod repeats;
 pub mod verify;
 
 pub use crate::purge::{Purge, Purged};
+pub use crate::realms::{RealmBy, Realms};
 pub use crate::recounts::{Pair, Recount, Recounts};
 
 /// A database, as the use cases see it.
@@ -371,49 +372,6 @@ pub trait Credentials: Send + Sync {
         id: CredentialId,
         open: Opening,
     ) -> Result<Credential>;
-}
-
-/// External realms, which there are once for all tenants. Changes of them stand in the ledger of the
-/// platform's own tenant.
-#[async_trait]
-pub trait Realms: Send + Sync {
-    /// Makes a realm. [`Conflict::RealmName`](tenantry_domain::error::Conflict) and
-    /// [`Conflict::Issuer`](tenantry_domain::error::Conflict) if another realm has the same.
-    async fn create_realm(&self, access: &PlatformAccess, new: NewRealm) -> Result<Realm>;
-
-    /// A realm.
-    async fn realm(&self, access: &PlatformAccess, name: &RealmName) -> Result<Realm>;
-
-    /// A page of the realms.
-    async fn list_realms(
-        &self,
-        access: &PlatformAccess,
-        page: &PageRequest<Realm>,
-    ) -> Result<Page<Realm>>;
-
-    /// Changes a realm. [`Conflict::Issuer`](tenantry_domain::error::Conflict) if another has the
-    /// same.
-    async fn update_realm(
-        &self,
-        access: &PlatformAccess,
-        name: &RealmName,
-        patch: RealmPatch,
-    ) -> Result<Realm>;
-
-    /// Removes a realm; answers what it was.
-    async fn delete_realm(&self, access: &PlatformAccess, name: &RealmName) -> Result<Realm>;
-
-    /// The realm that a token names, if there is one: for whoever has to tell who calls.
-    async fn find_realm(&self, by: &RealmBy) -> Result<Option<Realm>>;
-}
-
-/// By what a realm is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RealmBy {
-    /// Its name.
-    Name(RealmName),
-    /// The issuer of its tokens.
-    Issuer(String),
 }
 
 /// Which entries of a ledger to list.

@@ -113,7 +113,9 @@ fn add_common_parts(components: &mut Components) {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A token of the built-in realm: `tenantry token` prints one."))
+        .description(Some(
+            "A token of the built-in realm (`tenantry token` prints one) or of an external one.",
+        ))
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     let key = ApiKeyValue::with_description(

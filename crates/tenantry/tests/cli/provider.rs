@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tenantry_security::api_key::sha256;
 
 use crate::postgres::{Installation, post};
-use crate::support::{ACME, PLATFORM, Server};
+use crate::support::{ACME, PLATFORM, SERVE, Server};
 
 const RESOURCE: &str = "https%3A%2F%2Ftenantry.example";
 const BACK: &str = "http%3A%2F%2F127.0.0.1%2Fback";
@@ -32,11 +32,19 @@ struct Provider {
 
 impl Provider {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// One that answers by `https`, with this key and certificate.
+    fn with(key_and_certificate: &[&Path]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let program = root.join("target/tools/provider/provider.mjs");
         assert!(program.exists(), "the provider is not installed: `cargo xtask test` does that");
         let mut node = Command::new("node");
-        let node = node.arg(program).args(["0", ACME]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let node = node.arg(program).args(["0", ACME]).args(key_and_certificate);
+        // It asks itself.
+        let node = node.env("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+        let node = node.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = node.stderr(Stdio::null()).spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -46,11 +54,20 @@ impl Provider {
         Self { child, stdin, stdout, issuer, client: client.build().unwrap() }
     }
 
+    /// Tells it something; answers what it says that begins so. (It also says what one should set up
+    /// for others than tests.)
+    fn tell(&mut self, what: &str, answer: &str) -> String {
+        writeln!(self.stdin, "{what}").unwrap();
+        loop {
+            if let Some(rest) = next_line(&mut self.stdout).strip_prefix(answer) {
+                break rest.to_owned();
+            }
+        }
+    }
+
     /// Has it sign with another key, and show that one alone.
     fn rotate(&mut self) {
-        writeln!(self.stdin, "rotate").unwrap();
-        // It also says what one should set up for others than tests.
-        while next_line(&mut self.stdout) != "done" {}
+        self.tell("rotate", "done");
     }
 
     fn kill(mut self) {
@@ -254,7 +271,7 @@ async fn a_realm_on_this_machine_must_be_allowed() {
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["error"]["fields"][0]["field"], "issuer");
     server.stop();
-    let mut command = installation.command(crate::support::SERVE);
+    let mut command = installation.command(SERVE);
     let server = Server::start(command.env("TENANTRY_ALLOW_LOOPBACK_REALMS", "true"));
     post(&server, "/admin/realms", &operator, PLATFORM, &realm).await;
     server.stop();
@@ -265,4 +282,36 @@ async fn a_realm_on_this_machine_must_be_allowed() {
     assert_eq!(asks(&server, &format!("{header}.{claims}.AAAA")).await, 503);
     server.terminate();
     assert!(server.end().stderr.contains("https"));
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_by_https_and_must_be_who_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (key, certificate) = (directory.path().join("key.pem"), directory.path().join("cert.pem"));
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    let mut provider = Provider::with(&[&key, &certificate]);
+    assert!(provider.issuer.starts_with("https://localhost:"));
+
+    let installation = Installation::new();
+    let mut trusting = installation.command(SERVE);
+    let trusting = Server::start(trusting.env("SSL_CERT_FILE", &certificate));
+    let operator = installation.operator();
+    let tenant = json!({"id": ACME, "name": "Acme Corporation", "realmName": "corp"});
+    post(&trusting, "/admin/tenants", &operator, PLATFORM, &tenant).await;
+    let realm = json!({
+        "name": "corp", "issuer": provider.issuer, "audience": "https://tenantry.example",
+        "tenantClaim": "org.tenant", "roleMapping": {"boss": "tenant_admin"}
+    });
+    post(&trusting, "/admin/realms", &operator, PLATFORM, &realm).await;
+    let machine = provider.tell("machine", "token ");
+    assert_eq!(asks(&trusting, &machine).await, 200);
+    trusting.stop();
+    // Whoever does not know the certificate does not know the provider.
+    let doubting = installation.serve();
+    assert_eq!(asks(&doubting, &machine).await, 503);
+    doubting.terminate();
+    let said = doubting.end().stderr;
+    assert!(said.contains("certificate"), "{said}");
 }
