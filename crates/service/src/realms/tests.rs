@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tenantry_domain::access::{PlatformAccess, Principal, PrincipalKind, Role};
@@ -98,6 +99,11 @@ impl Realms for Shelf {
     async fn delete_realm(&self, _: &PlatformAccess, _: &RealmName) -> Result<Realm, Error> {
         unreachable!()
     }
+}
+
+/// What comes of something, which takes far less than this.
+async fn soon<T>(coming: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), coming).await.unwrap()
 }
 
 /// What the use case does.
@@ -201,9 +207,12 @@ impl Fixture {
 
     /// Waits until the keys were asked for in the background.
     async fn fetched_beside(&self) {
-        while self.fetched() == 0 {
-            tokio::task::yield_now().await;
-        }
+        soon(async {
+            while self.fetched() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
@@ -247,7 +256,7 @@ async fn however_many_come_at_once_the_keys_are_fetched_once() {
         tokio::task::yield_now().await;
     }
     f.net.permits.add_permits(2);
-    assert!(asking.join_all().await.into_iter().all(|it| it.is_ok()));
+    assert!(soon(asking.join_all()).await.into_iter().all(|it| it.is_ok()));
     assert_eq!(f.fetched(), 1);
 }
 
@@ -262,7 +271,7 @@ async fn whoever_gives_up_waiting_ends_nothing() {
     }
     gone.abort();
     f.net.permits.add_permits(2);
-    assert_eq!(f.ask(&f.token(ISSUER, 1)).await, Ok(1));
+    assert_eq!(soon(f.ask(&f.token(ISSUER, 1))).await, Ok(1));
     assert_eq!(f.fetched(), 1);
 }
 
