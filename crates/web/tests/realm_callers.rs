@@ -140,6 +140,24 @@ async fn a_request_that_is_repeated_takes_effect_once() {
 }
 
 #[tokio::test]
+async fn the_longest_subject_is_found_in_the_audit_log() {
+    let f = Fixture::new().await;
+    let subject = "ä".repeat(255);
+    let token = |subject: &str| {
+        let claims = f.provider.claims(f.tenant, "tenant_admin");
+        sign(1, header(1), with(claims, "sub", json!(subject)))
+    };
+    let body = json!({"email": "ben@example.com"});
+    let request = f.with(&token(&subject), "POST", &f.path("users"));
+    request.json(&body).send().await.expect(201);
+    let encoded = "%C3%A4".repeat(255);
+    let found = format!("/api/v1/admin/audit-logs?actorId=corp%2F{encoded}");
+    assert_eq!(f.with(&f.admin(), "GET", &found).send().await.expect(200).data()["total"], 1);
+    f.asks(&token(&"ä".repeat(256))).await.expect(401);
+    f.app.stop().await;
+}
+
+#[tokio::test]
 async fn the_realm_is_named_or_known_by_its_issuer() {
     let f = Fixture::new().await;
     let (token, other) = (f.admin(), Provider::start().await);

@@ -4,8 +4,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use axum::http::Uri;
-use tenantry_domain::realm::RealmName;
+use tenantry_domain::realm::{NAME_MAX, RealmName};
 use tenantry_domain::text::line;
+use tenantry_domain::user::SUBJECT_MAX;
 
 /// The most characters of a URL.
 pub(crate) const URL_MAX: usize = 2048;
@@ -13,8 +14,8 @@ pub(crate) const URL_MAX: usize = 2048;
 pub(crate) const PLAN_MAX: usize = 100;
 /// The most characters of a text to search for.
 pub(crate) const SEARCH_MAX: usize = 200;
-/// The most characters of an actor's id.
-pub(crate) const ACTOR_MAX: usize = 128;
+/// The most characters of an actor's id. The longest are those of people of external realms.
+pub(crate) const ACTOR_MAX: usize = NAME_MAX + "/".len() + SUBJECT_MAX;
 
 /// Reads digits.
 pub(crate) fn integer(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
