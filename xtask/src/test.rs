@@ -19,12 +19,14 @@ const ON_POSTGRES: &[&str] = &[
     "hostile",
     "idempotency",
     "import",
+    "key_callers",
     "lists",
     "model",
     "oauth",
     "oauth_clients",
     "realm_callers",
     "realms",
+    "transparency",
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -201,6 +201,11 @@ impl TenantAccess {
         self.actor.tenant == self.tenant && self.actor.kind.is_principal()
     }
 
+    /// Whether somebody of another tenant has it: the platform's people, over those of everybody.
+    pub fn is_from_outside(&self) -> bool {
+        self.actor.tenant != self.tenant && self.actor.kind.is_principal()
+    }
+
     /// Whether it reaches to asking what an API key of a tenant is worth: one's own tenant, and
     /// from the platform's, which stands in front of all of them, any.
     pub fn may_validate_keys_of(&self, tenant: TenantId) -> bool {

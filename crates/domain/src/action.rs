@@ -51,6 +51,8 @@ words! {
         TenantActivated = "TENANT_ACTIVATED",
         /// A tenant was deleted. Its ledger ends here.
         TenantDeleted = "TENANT_DELETED",
+        /// Statistics were read from outside of the tenant: told once for each actor and hour.
+        StatisticsRead = "STATISTICS_READ",
         /// A user was made.
         UserCreated = "USER_CREATED",
         /// A user's properties changed.
@@ -61,6 +63,8 @@ words! {
         UsersImported = "USERS_IMPORTED",
         /// A user was removed, if it was still there, and what is personal about it with it.
         UserErased = "USER_ERASED",
+        /// Users were read from outside of the tenant.
+        UsersRead = "USERS_READ",
         /// An API key was made.
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key got a new secret.
@@ -113,12 +117,14 @@ impl Action {
             | Self::TenantUpdated
             | Self::TenantSuspended
             | Self::TenantActivated
-            | Self::TenantDeleted => ResourceKind::Tenant,
+            | Self::TenantDeleted
+            | Self::StatisticsRead => ResourceKind::Tenant,
             Self::UserCreated
             | Self::UserUpdated
             | Self::UserDeleted
             | Self::UsersImported
-            | Self::UserErased => ResourceKind::User,
+            | Self::UserErased
+            | Self::UsersRead => ResourceKind::User,
             Self::ApiKeyCreated
             | Self::ApiKeyRotated
             | Self::ApiKeyRevoked

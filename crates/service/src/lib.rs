@@ -21,6 +21,7 @@ use crate::idempotency::InFlight;
 use crate::meter::Meter;
 use crate::rates::Rates;
 use crate::realms::Registry;
+use crate::transparency::Told;
 
 mod api_keys;
 mod audit;
@@ -38,6 +39,7 @@ mod setup;
 mod statistics;
 mod tenants;
 mod tokens;
+mod transparency;
 mod usage;
 mod users;
 
@@ -61,6 +63,7 @@ pub struct Service {
     vault: Arc<Vault>,
     passwords: Passwords,
     rates: Rates,
+    told: Told,
     meter: Meter,
     in_flight: InFlight,
 }

@@ -18,6 +18,7 @@ use crate::idempotency::InFlight;
 use crate::meter::Meter;
 use crate::rates::Rates;
 use crate::realms::{Http, Means, Registry};
+use crate::transparency::Told;
 
 /// Verified tokens that are remembered.
 const TOKEN_CACHE: usize = 65_536;
@@ -97,6 +98,7 @@ impl Service {
             vault,
             passwords,
             rates,
+            told: Told::new(),
             meter,
             in_flight,
         })

@@ -31,7 +31,9 @@ impl Service {
         let (state, statistics) = self.store.statistics(&principal.probe(), target).await?;
         let caller = self.judge(principal, &state, ip, Some(Arc::clone(call)))?;
         let access = caller.authorize(acting_in, target, Scope::StatsRead)?;
-        statistics.open(&access)?.ok_or(Error::NotFound(Missing::Tenant))
+        let statistics = statistics.open(&access)?.ok_or(Error::NotFound(Missing::Tenant))?;
+        self.tell_of_statistics(principal, &access).await?;
+        Ok(statistics)
     }
 
     /// The counts as they were at an instant; `None` before the tenant was made.

@@ -50,19 +50,29 @@ impl Service {
         self.store.create_user(access, new).await
     }
 
-    /// A user.
+    /// A user, for whoever only wants to know whether it is there.
     pub async fn user(&self, access: &TenantAccess, id: UserId) -> Result<User> {
         self.store.user(access, id).await
     }
 
-    /// A page of the users.
+    /// A user, to be shown: if to somebody of the platform, the tenant's audit log tells so.
+    pub async fn read_user(&self, access: &TenantAccess, id: UserId) -> Result<User> {
+        let user = self.store.user(access, id).await?;
+        self.tell_of_users(access, id.to_string(), serde_json::json!({})).await?;
+        Ok(user)
+    }
+
+    /// A page of the users, to be shown, as [`Service::read_user`].
     pub async fn list_users(
         &self,
         access: &TenantAccess,
         filter: &UserFilter,
         page: &PageRequest<User>,
     ) -> Result<Page<User>> {
-        self.store.list_users(access, filter, page).await
+        let users = self.store.list_users(access, filter, page).await?;
+        let details = serde_json::json!({ "shown": users.items.len() });
+        self.tell_of_users(access, String::new(), details).await?;
+        Ok(users)
     }
 
     /// Changes a user.

@@ -306,7 +306,7 @@ pub(crate) async fn read(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let access = scope.authorize(&app, Scope::UsersRead).await?;
-    let user = app.service.user(&access, user.or(Missing::User)?).await?;
+    let user = app.service.read_user(&access, user.or(Missing::User)?).await?;
     Query::none(query.as_deref())?;
     let answer = ok(&app, "User retrieved successfully", UserBody::from(&user));
     unless_known(&scope.terms, &user, answer)
