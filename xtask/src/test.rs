@@ -25,6 +25,7 @@ const ON_POSTGRES: &[&str] = &[
     "oauth_clients",
     "realm_callers",
     "realms",
+    "sign_in",
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -61,6 +61,14 @@ words! {
         UsersImported = "USERS_IMPORTED",
         /// A user was removed, if it was still there, and what is personal about it with it.
         UserErased = "USER_ERASED",
+        /// A user got a one-time token to set its password with.
+        UserInvited = "USER_INVITED",
+        /// A user has set its password with a one-time token.
+        UserPasswordSet = "USER_PASSWORD_SET",
+        /// A user has signed in.
+        UserSignedIn = "USER_SIGNED_IN",
+        /// A user has signed out.
+        UserSignedOut = "USER_SIGNED_OUT",
         /// An API key was made.
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key got a new secret.
@@ -97,6 +105,8 @@ words! {
         RealmUpdated = "REALM_UPDATED",
         /// An external realm was removed.
         RealmDeleted = "REALM_DELETED",
+        /// A refresh token was used a second time, and its session ended.
+        RefreshTokenReused = "REFRESH_TOKEN_REUSED",
     }
 }
 
@@ -118,7 +128,11 @@ impl Action {
             | Self::UserUpdated
             | Self::UserDeleted
             | Self::UsersImported
-            | Self::UserErased => ResourceKind::User,
+            | Self::UserErased
+            | Self::UserInvited
+            | Self::UserPasswordSet
+            | Self::UserSignedIn
+            | Self::UserSignedOut => ResourceKind::User,
             Self::ApiKeyCreated
             | Self::ApiKeyRotated
             | Self::ApiKeyRevoked
@@ -132,7 +146,9 @@ impl Action {
             | Self::CredentialDeleted
             | Self::CredentialRevealed
             | Self::CredentialExpired => ResourceKind::Credential,
-            Self::TokenIssued | Self::TokenRevoked => ResourceKind::Token,
+            Self::TokenIssued | Self::TokenRevoked | Self::RefreshTokenReused => {
+                ResourceKind::Token
+            }
             Self::RealmCreated | Self::RealmUpdated | Self::RealmDeleted => ResourceKind::Realm,
         }
     }
