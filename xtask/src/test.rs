@@ -26,6 +26,7 @@ const ON_POSTGRES: &[&str] = &[
     "oauth_clients",
     "realm_callers",
     "realms",
+    "sign_in",
     "transparency",
 ];
 

@@ -73,6 +73,9 @@ pub enum Permission {
     Govern,
     /// What everybody may do about themselves: begin and end a session, end a token.
     Oneself,
+    /// What everybody may do about themselves, and that is a change of the tenant: set one's
+    /// password.
+    OwnPassword,
 }
 
 impl From<Scope> for Permission {
@@ -86,7 +89,7 @@ impl Permission {
     fn ends_with_suspension(self) -> bool {
         match self {
             Self::Scope(scope) => scope.ends_with_suspension(),
-            Self::Govern => true,
+            Self::Govern | Self::OwnPassword => true,
             Self::Oneself => false,
         }
     }
@@ -114,7 +117,8 @@ impl Power {
     /// Whether it reaches to something.
     pub fn allows(&self, permission: Permission) -> bool {
         match (self, permission) {
-            (Self::Role(Role::SuperAdmin), _) | (_, Permission::Oneself) => true,
+            (Self::Role(Role::SuperAdmin), _)
+            | (_, Permission::Oneself | Permission::OwnPassword) => true,
             // This one reaches beyond the tenant.
             (Self::Role(Role::TenantAdmin), Permission::Scope(scope)) => {
                 scope != Scope::UsageWriteAny

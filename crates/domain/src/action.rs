@@ -65,6 +65,14 @@ words! {
         UserErased = "USER_ERASED",
         /// Users were read from outside of the tenant.
         UsersRead = "USERS_READ",
+        /// A user got a one-time token to set its password with.
+        UserInvited = "USER_INVITED",
+        /// A user has set its password with a one-time token.
+        UserPasswordSet = "USER_PASSWORD_SET",
+        /// A user has signed in.
+        UserSignedIn = "USER_SIGNED_IN",
+        /// A user has signed out.
+        UserSignedOut = "USER_SIGNED_OUT",
         /// An API key was made.
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key got a new secret.
@@ -101,6 +109,8 @@ words! {
         RealmUpdated = "REALM_UPDATED",
         /// An external realm was removed.
         RealmDeleted = "REALM_DELETED",
+        /// A refresh token was used a second time, and its session ended.
+        RefreshTokenReused = "REFRESH_TOKEN_REUSED",
     }
 }
 
@@ -124,7 +134,11 @@ impl Action {
             | Self::UserDeleted
             | Self::UsersImported
             | Self::UserErased
-            | Self::UsersRead => ResourceKind::User,
+            | Self::UsersRead
+            | Self::UserInvited
+            | Self::UserPasswordSet
+            | Self::UserSignedIn
+            | Self::UserSignedOut => ResourceKind::User,
             Self::ApiKeyCreated
             | Self::ApiKeyRotated
             | Self::ApiKeyRevoked
@@ -138,7 +152,9 @@ impl Action {
             | Self::CredentialDeleted
             | Self::CredentialRevealed
             | Self::CredentialExpired => ResourceKind::Credential,
-            Self::TokenIssued | Self::TokenRevoked => ResourceKind::Token,
+            Self::TokenIssued | Self::TokenRevoked | Self::RefreshTokenReused => {
+                ResourceKind::Token
+            }
             Self::RealmCreated | Self::RealmUpdated | Self::RealmDeleted => ResourceKind::Realm,
         }
     }

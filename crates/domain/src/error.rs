@@ -65,6 +65,9 @@ pub enum Conflict {
     /// The API key has expired.
     #[error("the API key has expired")]
     ApiKeyExpired,
+    /// The user is neither invited nor active, so nobody is to let it in.
+    #[error("the user is neither invited nor active")]
+    UserNotInvitable,
     /// The OAuth client is public and has no secret.
     #[error("the OAuth client is public and has no secret")]
     PublicClient,
@@ -124,6 +127,10 @@ pub enum AuthFailure {
     RealmChanged,
     /// The tenant that the token names takes no tokens of its realm.
     ForeignTenant,
+    /// There is no such user, its password is another one, or it may not sign in.
+    WrongPassword,
+    /// The refresh token was used before.
+    Reused,
 }
 
 impl AuthFailure {
@@ -144,6 +151,8 @@ impl AuthFailure {
             Self::ForeignAddress => "foreign_address",
             Self::RealmChanged => "realm_changed",
             Self::ForeignTenant => "foreign_tenant",
+            Self::WrongPassword => "wrong_password",
+            Self::Reused => "reused",
         }
     }
 }

@@ -23,6 +23,8 @@ pub mod patch;
 pub mod realm;
 pub mod realm_rules;
 pub mod scope;
+pub mod session;
+pub mod sign_in;
 pub mod signing_key;
 pub mod sort;
 pub mod stats;

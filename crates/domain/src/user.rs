@@ -26,6 +26,14 @@ words! {
     }
 }
 
+impl UserStatus {
+    /// Whether a one-time token lets it set its password: nobody gets around an administrator's word
+    /// by one.
+    pub const fn may_set_password(self) -> bool {
+        matches!(self, Self::Active | Self::Invited)
+    }
+}
+
 /// The roles a user holds in its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UserRoles {
@@ -143,6 +151,14 @@ impl User {
     /// What matters of it for the counts.
     pub fn facts(&self) -> UserFacts {
         UserFacts { active: self.status == UserStatus::Active, admin: self.roles.tenant_admin }
+    }
+}
+
+impl User {
+    /// The user, who has set its password at `at`: one who was invited can sign in then.
+    #[must_use]
+    pub fn with_password_set(self, at: Timestamp) -> Self {
+        Self { status: UserStatus::Active, updated_at: at, ..self }
     }
 }
 

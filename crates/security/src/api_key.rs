@@ -1,10 +1,13 @@
-//! The secrets of machines: API keys, and the ids and secrets of OAuth clients.
+//! Secrets that Tenantry makes: API keys, the ids and secrets of OAuth clients, refresh tokens, and
+//! the one-time tokens that set a password.
 //!
 //! | What | Text |
 //! |---|---|
 //! | API key | `tnt_`, tenant, 256 random bits, checksum |
 //! | client id | `tnc_`, tenant, 128 random bits |
 //! | client secret | `tns_`, 256 random bits, checksum |
+//! | refresh token | `tnr_`, tenant, 256 random bits, checksum |
+//! | invitation | `tni_`, tenant, 256 random bits, checksum |
 //!
 //! All in base 62 with fixed lengths, so that each value has one spelling. The checksum lets a
 //! reader (and a scanner for leaked secrets) tell a mistyped key from a wrong one without a
@@ -22,6 +25,10 @@ use crate::secret::SecretText;
 const API_KEY: &str = "tnt_";
 const CLIENT_ID: &str = "tnc_";
 const CLIENT_SECRET: &str = "tns_";
+const REFRESH_TOKEN: &str = "tnr_";
+const INVITATION: &str = "tni_";
+/// How long each of these is.
+const TAG_LEN: usize = API_KEY.len();
 
 const TENANT_LEN: usize = U128_DIGITS as usize;
 const SECRET_LEN: usize = 2 * U128_DIGITS as usize;
@@ -43,26 +50,57 @@ pub struct IssuedKey {
 
 /// Makes an API key of a tenant.
 pub fn issue_api_key(tenant: TenantId, entropy: &dyn Entropy) -> IssuedKey {
-    // Each text has its full size from the start: growing would leave a copy of it behind.
-    let mut text = String::with_capacity(API_KEY.len() + TENANT_LEN + SECRET_LEN + CHECKSUM_LEN);
-    text.push_str(API_KEY);
-    push_tenant(&mut text, tenant);
-    push_secret(&mut text, entropy);
-    let prefix = text.chars().take(PREFIX_LEN).collect();
-    let hash = hash_secret(&text);
-    IssuedKey { text: SecretText::new(text), prefix, hash }
+    let (text, hash) = issue(API_KEY, tenant, entropy);
+    let prefix = text.expose().chars().take(PREFIX_LEN).collect();
+    IssuedKey { text, prefix, hash }
 }
 
 /// The tenant of an API key and the hash to look it up by. `None` if the text cannot be a key:
 /// wrong in its length, its characters or its checksum.
 pub fn parse_api_key(text: &str) -> Option<(TenantId, SecretHash)> {
-    let (tenant, rest) = text.strip_prefix(API_KEY)?.split_at_checked(TENANT_LEN)?;
+    parse(API_KEY, text)
+}
+
+/// Makes a refresh token of a session of a tenant.
+pub fn issue_refresh_token(tenant: TenantId, entropy: &dyn Entropy) -> (SecretText, SecretHash) {
+    issue(REFRESH_TOKEN, tenant, entropy)
+}
+
+/// As [`parse_api_key`], for a refresh token.
+pub fn parse_refresh_token(text: &str) -> Option<(TenantId, SecretHash)> {
+    parse(REFRESH_TOKEN, text)
+}
+
+/// Makes a one-time token by which a user of a tenant sets its password.
+pub fn issue_invitation(tenant: TenantId, entropy: &dyn Entropy) -> (SecretText, SecretHash) {
+    issue(INVITATION, tenant, entropy)
+}
+
+/// As [`parse_api_key`], for a one-time token.
+pub fn parse_invitation(text: &str) -> Option<(TenantId, SecretHash)> {
+    parse(INVITATION, text)
+}
+
+/// Makes a secret of a tenant.
+fn issue(tag: &str, tenant: TenantId, entropy: &dyn Entropy) -> (SecretText, SecretHash) {
+    // Each text has its full size from the start: growing would leave a copy of it behind.
+    let mut text = String::with_capacity(TAG_LEN + TENANT_LEN + SECRET_LEN + CHECKSUM_LEN);
+    text.push_str(tag);
+    push_tenant(&mut text, tenant);
+    push_secret(&mut text, entropy);
+    let hash = hash_secret(&text);
+    (SecretText::new(text), hash)
+}
+
+/// The tenant of a secret and the hash to look it up by.
+fn parse(tag: &str, text: &str) -> Option<(TenantId, SecretHash)> {
+    let (tenant, rest) = text.strip_prefix(tag)?.split_at_checked(TENANT_LEN)?;
     let (secret, _) = rest.split_at_checked(SECRET_LEN)?;
     let (high, low) = secret.split_at_checked(SECRET_LEN / 2)?;
     let tenant = Uuid::from_u128(base62::read(tenant)?);
     base62::read(high).and(base62::read(low))?;
 
-    let (body, given) = text.split_at_checked(API_KEY.len() + TENANT_LEN + SECRET_LEN)?;
+    let (body, given) = text.split_at_checked(TAG_LEN + TENANT_LEN + SECRET_LEN)?;
     let checksum_matches =
         given.len() == CHECKSUM_LEN && base62::read(given) == Some(checksum(body));
     checksum_matches.then(|| (TenantId::from_uuid(tenant), hash_secret(text)))
@@ -147,6 +185,26 @@ mod tests {
             assert_eq!(parse_api_key(key.text.expose()), Some((tenant, key.hash)));
             let shown = format!("{key:?}");
             assert!(!shown.contains(&key.text.expose()[30..34]), "{shown}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_taken_for_another_kind() {
+        let entropy = SeededEntropy::new(1);
+        let key = issue_api_key(tenant(), &entropy).text;
+        let (refresh_token, refresh_hash) = issue_refresh_token(tenant(), &entropy);
+        let (invitation, invitation_hash) = issue_invitation(tenant(), &entropy);
+        let refresh = parse_refresh_token(refresh_token.expose());
+        assert_eq!(refresh, Some((tenant(), refresh_hash)));
+        assert_eq!(parse_invitation(invitation.expose()), Some((tenant(), invitation_hash)));
+        for other in [&key, &invitation] {
+            assert_eq!(parse_refresh_token(other.expose()), None);
+        }
+        for other in [&key, &refresh_token] {
+            assert_eq!(parse_invitation(other.expose()), None);
+        }
+        for other in [&refresh_token, &invitation] {
+            assert_eq!(parse_api_key(other.expose()), None);
         }
     }
 

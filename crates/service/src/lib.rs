@@ -29,11 +29,13 @@ mod callers;
 mod credentials;
 mod idempotency;
 mod imports;
+mod invitations;
 pub mod meter;
 mod oauth;
 mod oauth_clients;
 mod rates;
 mod realms;
+mod sessions;
 pub mod settler;
 mod setup;
 mod statistics;
@@ -47,8 +49,10 @@ pub use crate::api_keys::{ApiKeyDraft, IssuedApiKey, KeyValidation, ReissuedApiK
 pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredential};
 pub use crate::idempotency::{Claim, OneAnswer};
 pub use crate::imports::{IMPORT_MAX, PROBLEMS_TOLD, UserImport};
-pub use crate::oauth::{ACCESS_TOKEN_SECONDS, ClientProof, ClientToken, OauthError, ProvenClient};
+pub use crate::invitations::IssuedInvitation;
+pub use crate::oauth::{ClientProof, ClientToken, OauthError, ProvenClient};
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
+pub use crate::sessions::SignedIn;
 pub use crate::setup::{SetupError, Wiring};
 pub use crate::users::UserDraft;
 

@@ -10,6 +10,7 @@ use tenantry_domain::error::{AuthFailure, Error};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::oauth_client::{GrantType, OauthClient};
 use tenantry_domain::scope::Scopes;
+use tenantry_domain::session::ACCESS_TOKEN_SECONDS;
 use tenantry_domain::token::EndedToken;
 use tenantry_security::api_key::{hash_secret, hashes_equal, parse_client_id};
 use tenantry_security::external::Unverified;
@@ -17,9 +18,6 @@ use tenantry_security::realm::{ExaminedToken, IssuedToken, TokenBearer, TokenReq
 use tenantry_security::secret::SecretText;
 
 use crate::Service;
-
-/// For how many seconds an access token is good.
-pub const ACCESS_TOKEN_SECONDS: u64 = 15 * 60;
 
 /// What a client says who it is, and how it proves that.
 #[derive(Debug)]

@@ -55,6 +55,22 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
                 pause
             }
         };
+        let pause = match store.forget_sessions(PURGE).await {
+            Ok(PURGE) => pause.min(PURGE_AGAIN),
+            Ok(_) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "sessions that are over could not be removed; they are left");
+                pause
+            }
+        };
+        let pause = match store.forget_sign_ins(PURGE).await {
+            Ok(PURGE) => pause.min(PURGE_AGAIN),
+            Ok(_) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "old failures to sign in could not be removed; they are left");
+                pause
+            }
+        };
         tokio::time::sleep(pause).await;
     }
 }

@@ -90,6 +90,8 @@ mod purge;
 mod realms;
 mod recounts;
 mod session;
+mod sessions;
+mod sign_ins;
 mod sql;
 mod standing;
 mod statistician;

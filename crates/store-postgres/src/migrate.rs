@@ -79,6 +79,13 @@ const MIGRATIONS: &[Migration] = &[
         spread: &[],
         copied: &["realms"],
     },
+    Migration {
+        version: 5,
+        name: "sessions",
+        sql: include_str!("../migrations/0005_sessions.sql"),
+        spread: &["sessions", "refresh_tokens", "sign_in_failures", "invitations"],
+        copied: &[],
+    },
 ];
 
 impl Migration {

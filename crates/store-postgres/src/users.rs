@@ -27,7 +27,7 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Value, Word, json, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{imports, tenants};
+use crate::{imports, sessions, tenants};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -114,6 +114,9 @@ impl Users for PostgresStore {
             access.check_match(&before)?;
             if after != before {
                 store(books, &after);
+                if after.status != before.status && !after.facts().active {
+                    sessions::end_all(books, id);
+                }
                 let change =
                     Change::User { before: Some(before.facts()), after: Some(after.facts()) };
                 let details = difference(&json(&before)?, &json(&after)?);
@@ -174,10 +177,18 @@ impl Users for PostgresStore {
     }
 }
 
-/// Removes the row.
+/// Removes the row, and what the user could have gone on with.
 pub(crate) fn remove(books: &mut Books, id: UserId) {
     let sql = "DELETE FROM users WHERE tenant_id = $1 AND user_id = $2";
     books.session.write_one(sql, params![books.tenant, id]);
+    for sql in [
+        "DELETE FROM refresh_tokens WHERE tenant_id = $1 AND session_id IN
+             (SELECT session_id FROM sessions WHERE tenant_id = $1 AND user_id = $2)",
+        "DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2",
+        "DELETE FROM invitations WHERE tenant_id = $1 AND user_id = $2",
+    ] {
+        books.session.write(sql, params![books.tenant, id]);
+    }
 }
 
 /// What an administrator should know about a change of a user that was just made.
@@ -207,7 +218,7 @@ fn ask(tenant: TenantId, id: UserId) -> Command {
 }
 
 /// A user of this tenant.
-async fn get(session: &mut Session, tenant: TenantId, id: UserId) -> Result<User> {
+pub(crate) async fn get(session: &mut Session, tenant: TenantId, id: UserId) -> Result<User> {
     find(session, tenant, id).await?.ok_or_else(missing)
 }
 
@@ -301,6 +312,11 @@ fn values(tenant: TenantId, user: &User) -> Vec<Value> {
     ]
 }
 
-fn deed(action: Action, user: &User, change: Change, details: serde_json::Value) -> Deed {
+pub(crate) fn deed(
+    action: Action,
+    user: &User,
+    change: Change,
+    details: serde_json::Value,
+) -> Deed {
     Deed { action, change, resource_id: user.id.to_string(), details }
 }

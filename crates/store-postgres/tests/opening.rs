@@ -35,7 +35,13 @@ async fn of_many_that_start_at_once_one_migrates() {
     // Each is applied by whoever comes first.
     let mut applied = applied.concat();
     applied.sort();
-    let known = ["0001_initial", "0002_api_key_uses", "0003_revoked_tokens", "0004_realms"];
+    let known = [
+        "0001_initial",
+        "0002_api_key_uses",
+        "0003_revoked_tokens",
+        "0004_realms",
+        "0005_sessions",
+    ];
     assert_eq!(applied, known);
     for store in &stores {
         store.ping().await.unwrap();

@@ -37,6 +37,9 @@ const ABOUT_ALL: &[(&str, Option<&str>)] = &[
     // Marks that have had their time.
     ("SELECT tenant_id, mark_id FROM idempotency_marks", Some("idempotency_marks_by_time")),
     ("SELECT tenant_id, token_id FROM revoked_tokens", Some("revoked_tokens_by_expiry")),
+    ("SELECT tenant_id, session_id FROM sessions", Some("sessions_by_expiry")),
+    ("SELECT tenant_id, subject FROM sign_in_failures", Some("sign_in_failures_by_age")),
+    ("SELECT tenant_id, user_id FROM invitations", Some("invitations_by_expiry")),
     // This one names its tenant, and both indexes are as good.
     ("DELETE FROM idempotency_marks WHERE tenant_id = $1", Some("idempotency_marks_by_time")),
     // Deleted tenants, of which there are few.
@@ -88,6 +91,15 @@ const OTHERS: &str = "
     INSERT INTO storage_totals SELECT id, 3 FROM others;
     INSERT INTO revoked_tokens
         SELECT id, gen_random_uuid(), 9000000000000000 FROM others, generate_series(1, 3);
+    INSERT INTO sessions
+        SELECT id, gen_random_uuid(), gen_random_uuid(), NULL, NULL, 0, 9000000000000000, NULL
+        FROM others, generate_series(1, 3);
+    INSERT INTO refresh_tokens
+        SELECT tenant_id, decode(md5(session_id::text), 'hex'), session_id, 0, NULL FROM sessions;
+    INSERT INTO sign_in_failures SELECT id, decode(md5(f::text), 'hex'), 1, 9000000000000000
+        FROM others, generate_series(1, 3) f;
+    INSERT INTO invitations
+        SELECT tenant_id, user_id, decode(md5(user_id::text), 'hex'), 0, 9000000000000000 FROM users;
     INSERT INTO idempotency_marks SELECT id, decode(md5(m::text), 'hex'), '', '',
         9000000000000000, NULL FROM others, generate_series(1, 3) m;
 ";
@@ -146,6 +158,14 @@ async fn exercise(f: &Fixture) {
     f.store.list_tenants(&platform(), &TenantFilter::default(), &all()).await.unwrap();
     f.store.govern_tenant(&system(tenant), Governance::Delete).await.unwrap();
     while f.store.purge(1_000).await.unwrap().more {}
+    // These let months pass.
+    suite::sessions::a_session_ends_by_itself(f).await;
+    suite::sign_ins::failures_are_forgotten_after_a_day(f).await;
+    suite::sign_ins::an_invitation_has_its_time(f).await;
+    suite::sessions::a_refresh_token_is_good_once(f).await;
+    suite::sessions::who_is_shut_out_has_no_session(f).await;
+    suite::sign_ins::success_takes_failures_back(f).await;
+    suite::sign_ins::an_invitation_sets_a_password_once(f).await;
 }
 
 /// Counts calls of several tenants at once, and of one that is gone.
@@ -371,6 +391,7 @@ async fn where_tables_are_spread_each_has_its_place() {
         "0002_api_key_uses (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
         "0003_revoked_tokens (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
         "0004_realms (Citus: 0 tables spread by tenant_id, 1 copied to every node)",
+        "0005_sessions (Citus: 4 tables spread by tenant_id, 0 copied to every node)",
     ];
     assert_eq!(applied, told);
     let asked = |condition: &str| {

@@ -44,6 +44,8 @@ mod purge;
 mod readers;
 mod realms;
 mod recounts;
+mod sessions;
+mod sign_ins;
 mod snapshot;
 mod sql;
 mod statistician;

@@ -99,6 +99,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0010_revoked_tokens.sql"),
     },
     Migration { version: 11, name: "realms", sql: include_str!("../migrations/0011_realms.sql") },
+    Migration {
+        version: 12,
+        name: "sessions",
+        sql: include_str!("../migrations/0012_sessions.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

@@ -24,6 +24,7 @@ use crate::erasure::Erasure;
 use crate::error::Result;
 use crate::imports;
 use crate::pages::{DIALECT, page_of};
+use crate::sessions;
 use crate::sql::{self, At, Id, Value, Word, blob, json, tenant_id, text};
 use crate::tenants::require;
 
@@ -97,6 +98,9 @@ impl Users for SqliteStore {
             access.check_match(&before)?;
             if after != before {
                 store(books, &after)?;
+                if after.status != before.status && !after.facts().active {
+                    sessions::end_all(books, id)?;
+                }
                 let change =
                     Change::User { before: Some(before.facts()), after: Some(after.facts()) };
                 let details = difference(&json(&before)?, &json(&after)?);
@@ -157,10 +161,18 @@ impl Users for SqliteStore {
     }
 }
 
-/// Removes the row.
+/// Removes the row, and what the user could have gone on with.
 pub(crate) fn remove(connection: &Connection, tenant: TenantId, id: UserId) -> Result<()> {
-    let sql = "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2";
-    sql::execute(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())]).map(drop)
+    for sql in [
+        "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2",
+        "DELETE FROM refresh_tokens WHERE tenant_id = ?1 AND session_id IN
+             (SELECT session_id FROM sessions WHERE tenant_id = ?1 AND user_id = ?2)",
+        "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = ?2",
+        "DELETE FROM invitations WHERE tenant_id = ?1 AND user_id = ?2",
+    ] {
+        sql::execute(connection, sql, params![tenant_id(tenant), Id(id.as_uuid())])?;
+    }
+    Ok(())
 }
 
 /// What an administrator should know about a change of a user that was just made.
@@ -320,6 +332,11 @@ fn values(books: &Books<'_>, user: &User) -> [Value; 12] {
     ]
 }
 
-fn deed(action: Action, user: &User, change: Change, details: serde_json::Value) -> Deed {
+pub(crate) fn deed(
+    action: Action,
+    user: &User,
+    change: Change,
+    details: serde_json::Value,
+) -> Deed {
     Deed { action, change, resource_id: user.id.to_string(), details }
 }

@@ -71,6 +71,7 @@ fn migrations_are_applied_once() {
             "0009_api_key_uses",
             "0010_revoked_tokens",
             "0011_realms",
+            "0012_sessions",
             "0001_calls",
             "0002_calls_installation",
             "0003_calls_api_key_uses",
@@ -160,6 +161,10 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE idempotency_marks DROP COLUMN user_id;
          DROP TABLE api_key_uses;
          DROP TABLE revoked_tokens;
+         DROP TABLE sessions;
+         DROP TABLE refresh_tokens;
+         DROP TABLE sign_in_failures;
+         DROP TABLE invitations;
          ALTER TABLE oauth_clients DROP COLUMN jwks;
          ALTER TABLE api_keys ADD COLUMN last_used_at INTEGER;
          ALTER TABLE api_keys DROP COLUMN rate_limit;

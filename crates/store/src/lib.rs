@@ -60,11 +60,13 @@ mod purge;
 mod realms;
 mod recounts;
 pub mod repeats;
+mod sign_ins;
 pub mod verify;
 
 pub use crate::purge::{Purge, Purged};
 pub use crate::realms::{RealmBy, Realms};
 pub use crate::recounts::{Pair, Recount, Recounts};
+pub use crate::sign_ins::{Sessions, SignIns};
 
 /// A database, as the use cases see it.
 pub trait Store:
@@ -81,6 +83,8 @@ pub trait Store:
     + Expiries
     + Marks
     + Tokens
+    + Sessions
+    + SignIns
     + Recounts
     + Purge
 {
@@ -100,6 +104,8 @@ impl<T> Store for T where
         + Expiries
         + Marks
         + Tokens
+        + Sessions
+        + SignIns
         + Recounts
         + Purge
 {

@@ -4,8 +4,9 @@ use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::counts::{Change, ExpiringKind};
 use tenantry_domain::error::{Error, Result};
-use tenantry_domain::id::TenantId;
+use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::{Action, ActorInfo, ActorKind, Event, Head};
+use tenantry_domain::session::{Session, SessionSubject};
 
 /// Instants of expiry that are settled in one transaction, so that no change holds up the others for
 /// long.
@@ -41,6 +42,34 @@ impl Deed {
             resource_id: self.resource_id,
             details: self.details,
         }
+    }
+}
+
+/// What a session's beginning and end are in the ledger: a person signs in and out, and the tokens of a
+/// client come and go.
+impl Deed {
+    /// The beginning, if it is worth an entry.
+    pub fn beginning(session: &Session) -> Option<Self> {
+        let SessionSubject::User(user) = session.subject else { return None };
+        Some(Self::of_session(Action::UserSignedIn, user, session))
+    }
+
+    /// The end, before its time.
+    pub fn ending(session: &Session) -> Self {
+        if let SessionSubject::User(user) = session.subject {
+            return Self::of_session(Action::UserSignedOut, user, session);
+        }
+        Self {
+            action: Action::TokenRevoked,
+            change: Change::None,
+            resource_id: session.id.to_string(),
+            details: serde_json::json!({ "expiresAt": session.expires_at }),
+        }
+    }
+
+    fn of_session(action: Action, user: UserId, session: &Session) -> Self {
+        let details = serde_json::json!({ "sessionId": session.id });
+        Self { action, change: Change::None, resource_id: user.to_string(), details }
     }
 }
 

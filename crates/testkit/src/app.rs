@@ -245,6 +245,19 @@ impl TestApp {
         self.service.create_user(&Self::access(tenant), draft).await.unwrap()
     }
 
+    /// Makes a user who signs in with this password.
+    pub async fn user_with_password(&self, tenant: TenantId, email: &str, password: &str) -> User {
+        let draft = UserDraft {
+            external_id: None,
+            email: Email::parse(email).unwrap(),
+            name: None,
+            status: UserStatus::Active,
+            roles: UserRoles { tenant_admin: false, member: true },
+            password: Some(SecretText::new(password.to_owned())),
+        };
+        self.service.create_user(&Self::access(tenant), draft).await.unwrap()
+    }
+
     /// Makes an API key that may do nothing.
     pub async fn api_key(&self, tenant: TenantId, name: &str) -> IssuedApiKey {
         self.api_key_with(tenant, name, &[]).await

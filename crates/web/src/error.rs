@@ -92,6 +92,8 @@ codes! {
     AlreadyRevoked = "ALREADY_REVOKED", CONFLICT, "API key already revoked";
     /// The API key has expired.
     ApiKeyExpired = "API_KEY_EXPIRED", CONFLICT, "API key expired";
+    /// The user is neither invited nor active, so nobody is to let it in.
+    UserNotInvitable = "USER_NOT_INVITABLE", CONFLICT, "User not invitable";
     /// The OAuth client is public and has no secret.
     PublicClient = "PUBLIC_CLIENT", CONFLICT, "Public client";
     /// Another realm has the name.
@@ -290,6 +292,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::Conflict(Conflict::AlreadyRevoked) => Code::AlreadyRevoked,
         Error::Conflict(Conflict::ApiKeyExpired) => Code::ApiKeyExpired,
         Error::Conflict(Conflict::PublicClient) => Code::PublicClient,
+        Error::Conflict(Conflict::UserNotInvitable) => Code::UserNotInvitable,
         Error::Invalid(_) | Error::InvalidLines { .. } => Code::ValidationFailed,
         Error::Conflict(Conflict::InFlight) => Code::IdempotencyInFlight,
         Error::PreconditionFailed => Code::PreconditionFailed,
@@ -303,6 +306,9 @@ fn use_case_code(error: &Error) -> Code {
 
 fn use_case_details(error: &Error) -> Cow<'static, str> {
     match error {
+        Error::Unauthenticated(AuthFailure::WrongPassword) => {
+            "there is no such user, its password is another one, or it may not sign in".into()
+        }
         Error::Unauthenticated(_) => "a valid bearer token is required".into(),
         Error::InvalidTenantId(_) | Error::ClockDiffers(_) => error.to_string().into(),
         Error::Malformed(problem) => problem.clone().into(),
@@ -326,6 +332,9 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         Error::Conflict(Conflict::PublicClient) => "a public client has no secret".into(),
         Error::Conflict(Conflict::RealmName) => "another realm has this name".into(),
         Error::Conflict(Conflict::Issuer) => "another realm has this issuer".into(),
+        Error::Conflict(Conflict::UserNotInvitable) => {
+            "the user's status is neither invited nor active".into()
+        }
         Error::Invalid(_) => "error.fields names every offending field".into(),
         Error::InvalidLines { .. } => {
             "nothing was imported; error.lines names the bad lines".into()

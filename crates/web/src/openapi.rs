@@ -10,7 +10,7 @@ use utoipa::openapi::{Components, Object, ObjectBuilder, OpenApi, Ref, RefOr, Re
 
 use crate::api::api_keys::RotationBody;
 use crate::error::Failure;
-use crate::router::documented;
+use crate::router::{API, documented};
 
 mod examples;
 mod failures;
@@ -41,6 +41,7 @@ const CLIENT: &str = "client";
     servers((url = "/", description = "The server that this document comes from.")),
     tags(
         (name = "Statistics", description = "What a tenant has and uses, exactly and now."),
+        (name = "Sign-in", description = "People of the built-in realm; without a token."),
         (name = "Tenants", description = "Customers of the platform."),
         (name = "Realms", description = "Identity providers whose tokens are taken."),
         (name = "Users", description = "People of a tenant."),
@@ -103,7 +104,8 @@ fn complete(method: &str, path: &str, operation: &mut Operation, components: &mu
     let terms = terms::of(method, path, operation);
     parameters::complete(operation, path, gated, terms);
     terms.complete(operation);
-    let shape = failures::Shape { method, path, gated, names_a_tenant, terms };
+    let api = path.starts_with(API);
+    let shape = failures::Shape { method, path, gated, api, names_a_tenant, terms };
     shape.complete(operation, components);
     headers::complete(operation);
     examples::complete(operation);
@@ -175,6 +177,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::router::PUBLIC;
 
     #[test]
     fn the_committed_document_is_the_code_s() {
@@ -192,7 +195,8 @@ mod tests {
                 let access = access(operation).expect(path);
                 let known = ["public", "client", "super_admin"].contains(&access);
                 assert!(known || scope(operation).is_some(), "{path}: {access}");
-                let gated = path.starts_with(crate::router::API);
+                let below = path.strip_prefix(API);
+                let gated = below.is_some_and(|path| !PUBLIC.contains(&path));
                 assert_eq!(gated, is_gated(operation), "{path}");
                 assert_eq!(access != "public", operation.security.is_some(), "{path}");
                 names.push(operation.operation_id.clone().expect(path));

@@ -10,8 +10,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::api::{
-    api_keys, audit_logs, credentials, health, meta, oauth, oauth_clients, realms, statistics,
-    tenants, user_imports, users,
+    api_keys, audit_logs, auth, credentials, health, invitations, meta, oauth, oauth_clients,
+    realms, statistics, tenants, user_imports, users,
 };
 use crate::app::App;
 use crate::docs;
@@ -22,6 +22,11 @@ use crate::openapi;
 
 /// What everything that takes a token lies under.
 pub(crate) const API: &str = "/api/v1";
+
+/// What lies under [`API`] and takes none: each of these begins with somebody whom nobody knows yet, or
+/// ends what is known by a secret of its own.
+pub(crate) const PUBLIC: &[&str] =
+    &["/auth/login", "/auth/refresh", "/auth/logout", "/auth/password"];
 
 /// The whole HTTP surface over the use cases.
 pub(crate) fn router(state: App) -> Router {
@@ -48,6 +53,11 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         routes!(users::create, users::list),
         routes!(users::read, users::update, users::delete),
         routes!(user_imports::import),
+        routes!(invitations::create),
+        routes!(auth::sign_in),
+        routes!(auth::refresh),
+        routes!(auth::sign_out),
+        routes!(auth::set_password),
         routes!(audit_logs::list),
         routes!(api_keys::create, api_keys::list),
         routes!(api_keys::read, api_keys::revoke),

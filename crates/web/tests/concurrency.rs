@@ -302,8 +302,7 @@ async fn read(watched: Arc<Watched>, own: bool) -> Vec<Read> {
     let mut reads: Vec<Read> = Vec::new();
     while !watched.is_over() {
         let before = watched.answered();
-        let answer =
-            if own { watched.call("GET", &path, None).await } else { by_operator().await };
+        let answer = if own { watched.call("GET", &path, None).await } else { by_operator().await };
         let mut now = watched.begun();
         if own {
             // An answer does not include its own call.

@@ -115,6 +115,9 @@ fn every_parameter_and_header_is_described_and_bounded() {
     }
 }
 
+/// Those whose examples hold a secret that nobody has.
+const SECRETS_OF_THEIR_OWN: &[&str] = &["refreshSession", "setPassword"];
+
 /// What there is before an example is sent.
 struct Scene {
     app: TestApp,
@@ -137,8 +140,9 @@ impl Scene {
         let tenant = json!({"id": ACME, "name": "Acme Corporation"});
         make.json(&tenant).send().await.expect(201);
         let acme: TenantId = ACME.parse().unwrap();
+        let eve = app.user_with_password(acme, "eve@example.com", "correct horse battery").await;
         let ids = [
-            ("/users/", app.user(acme, "eve@example.com", true).await.id.to_string()),
+            ("/users/", eve.id.to_string()),
             ("/api-keys/", app.api_key(acme, "a key").await.api_key.id.to_string()),
             ("/oauth-clients/", app.oauth_client(acme, "a client").await.client.id.to_string()),
             ("/credentials/", app.credential(acme, "github").await.id.to_string()),
@@ -184,7 +188,7 @@ fn assert_succeeded(operation: &Operation, answer: Answer, what: &str) {
 #[tokio::test]
 async fn every_example_of_a_request_succeeds() {
     let mut sent = 0;
-    for operation in operations() {
+    for operation in operations().filter(|it| !SECRETS_OF_THEIR_OWN.contains(&it.id())) {
         for (media, content) in contents(&operation.told["requestBody"]) {
             for (name, value) in examples(content) {
                 let what = format!("{} {media}: {name}", operation.id());

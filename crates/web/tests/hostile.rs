@@ -18,9 +18,10 @@ use tenantry_testkit::Answer;
 
 /// Opaque texts: somebody else made them, and nobody is shown them as a name. Control characters are
 /// refused there too, and nothing else is.
-const OPAQUE: [&str; 8] = [
+const OPAQUE: [&str; 9] = [
     "accessToken",
     "refreshToken",
+    "token",
     "clientId",
     "clientSecret",
     "username",

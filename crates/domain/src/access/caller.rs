@@ -48,6 +48,9 @@ pub enum PrincipalKind {
         /// The most powerful role its token asserts.
         role: Role,
     },
+    /// One of the tenant's users, who has a one-time token and may not be active yet: it may do
+    /// nothing but set its password.
+    Invited(UserId),
     /// An operator of the tenant without a user row.
     Operator {
         /// The id of its token, which it is known by.
@@ -83,7 +86,9 @@ impl Principal {
     /// What the store must look at to tell what this principal is worth now.
     pub fn probe(&self) -> CallerProbe {
         let bearer = match &self.kind {
-            PrincipalKind::User { id, .. } => Some(BearerId::User(*id)),
+            PrincipalKind::User { id, .. } | PrincipalKind::Invited(id) => {
+                Some(BearerId::User(*id))
+            }
             PrincipalKind::Operator { .. } => None,
             PrincipalKind::ApiKey(secret) => Some(BearerId::ApiKey(*secret)),
             PrincipalKind::Client { id, .. } => Some(BearerId::Client(*id)),
@@ -253,6 +258,13 @@ impl Caller {
                 let role = user.roles.highest_in(principal.tenant).min(*role);
                 let email = Some(user.email.clone());
                 (Power::Role(role), ActorKind::User, id.to_string(), user.name.clone(), email)
+            }
+            (PrincipalKind::Invited(id), Some(Bearer::User(user)))
+                if user.status.may_set_password() =>
+            {
+                let email = Some(user.email.clone());
+                let power = Power::Scopes(Scopes::default());
+                (power, ActorKind::User, id.to_string(), user.name.clone(), email)
             }
             // Only the platform's own tenant has super admins.
             (PrincipalKind::Operator { token, role }, _)

@@ -48,6 +48,8 @@ mod properties;
 pub mod purge;
 pub mod realms;
 pub mod reports;
+pub mod sessions;
+pub mod sign_ins;
 mod steps;
 pub mod tenants;
 pub mod tokens;
@@ -249,6 +251,31 @@ macro_rules! conformance_suite {
                 a_report_is_a_call_too
                 more_than_can_be_kept_is_refused
             }
+            sessions {
+                a_session_begins_with_an_entry
+                who_was_shut_out_meanwhile_begins_none
+                a_refresh_token_is_good_once
+                of_many_refreshes_at_once_one_goes_on
+                a_session_is_ended_once
+                a_session_ends_by_itself
+                what_was_used_long_ago_is_forgotten
+                who_is_shut_out_has_no_session
+                a_client_has_sessions_too
+            }
+            sign_ins {
+                failures_slow_down_an_account
+                failures_slow_down_an_address
+                nobody_is_slowed_down_as_somebody_is
+                many_at_once_gain_nothing
+                success_takes_failures_back
+                a_password_that_was_set_meanwhile_is_another_one
+                failures_are_forgotten_after_a_day
+                an_invitation_sets_a_password_once
+                an_invitation_is_used_once_by_two_at_once
+                an_invitation_has_its_time
+                nobody_gets_around_an_administrator_by_an_invitation
+                a_password_that_is_set_ends_sessions
+            }
             tenants {
                 the_platform_is_there
                 a_new_tenant_is_empty
@@ -317,6 +344,8 @@ mod tests {
             ("purge", include_str!("purge.rs")),
             ("realms", include_str!("realms.rs")),
             ("reports", include_str!("reports.rs")),
+            ("sessions", include_str!("sessions.rs")),
+            ("sign_ins", include_str!("sign_ins.rs")),
             ("tenants", include_str!("tenants.rs")),
             ("tokens", include_str!("tokens.rs")),
             ("users", include_str!("users.rs")),

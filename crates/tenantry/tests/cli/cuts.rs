@@ -168,7 +168,8 @@ impl Site {
         assert_eq!(get(&format!("{}?limit=1", users())).await["total"], self.users);
         // What the operator reads is told there, too.
         let mut entries = 0;
-        for (filter, sign) in [("", 1), ("&action=STATISTICS_READ", -1), ("&action=USERS_READ", -1)] {
+        for (filter, sign) in [("", 1), ("&action=STATISTICS_READ", -1), ("&action=USERS_READ", -1)]
+        {
             let log = get(&format!("/admin/audit-logs?limit=1{filter}")).await;
             entries += sign * log["total"].as_i64().unwrap();
         }

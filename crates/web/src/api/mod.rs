@@ -2,11 +2,13 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod audit_logs;
+pub(crate) mod auth;
 pub(crate) mod change;
 mod counts;
 mod credential_bodies;
 pub(crate) mod credentials;
 pub(crate) mod health;
+pub(crate) mod invitations;
 mod lists;
 pub(crate) mod meta;
 mod numbers;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tenantry_domain::error::{AuthFailure, Error};
 use tenantry_domain::realm::Algorithm;
 use tenantry_domain::scope::Scope;
+use tenantry_domain::session::ACCESS_TOKEN_SECONDS;
 use tenantry_security::secret::{SecretBytes, SecretText};
-use tenantry_service::{ACCESS_TOKEN_SECONDS, ClientProof, OauthError, ProvenClient};
+use tenantry_service::{ClientProof, OauthError, ProvenClient};
 
 use super::oauth_bodies::{
     FailureBody, IntrospectionBody, TokenBody, TokenForm, TokenInQuestionForm,

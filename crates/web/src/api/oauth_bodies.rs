@@ -138,7 +138,9 @@ impl From<ExaminedToken> for IntrospectionBody {
                 (Some("operator".to_owned()), None, Some(role.as_str()))
             }
             // None of the built-in realm's tokens.
-            PrincipalKind::ApiKey(_) | PrincipalKind::External(_) => (None, None, None),
+            PrincipalKind::ApiKey(_) | PrincipalKind::External(_) | PrincipalKind::Invited(_) => {
+                (None, None, None)
+            }
         };
         Self {
             active: true,

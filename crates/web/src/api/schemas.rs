@@ -156,11 +156,32 @@ pub(crate) fn secret_part() -> Object {
         .build()
 }
 
-pub(crate) fn password_or_null() -> Object {
+/// A secret that is presented.
+pub(crate) fn presented() -> Object {
     ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
-        .description(Some("What it signs in with, if it does so here. It is never shown."))
+        .write_only(true)
+        .max_length(Some(*LENGTH.end()))
+        .pattern(Some(NO_CONTROL))
+        .build()
+}
+
+/// A password to be set.
+pub(crate) fn password() -> Object {
+    a_password(Type::String.into(), "What the user signs in with. It is never shown.")
+}
+
+pub(crate) fn password_or_null() -> Object {
+    let schema_type = SchemaType::from_iter([Type::String, Type::Null]);
+    a_password(schema_type, "What it signs in with, if it does so here. It is never shown.")
+}
+
+fn a_password(schema_type: SchemaType, description: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(schema_type)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
+        .description(Some(description))
         .write_only(true)
         .min_length(Some(*LENGTH.start()))
         .max_length(Some(*LENGTH.end()))

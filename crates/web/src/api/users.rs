@@ -185,7 +185,7 @@ fn read_external_id_patch(body: &mut Members) -> Patch<ExternalIdPatch> {
     })
 }
 
-fn read_password(value: Value) -> Result<SecretText, String> {
+pub(super) fn read_password(value: Value) -> Result<SecretText, String> {
     let Value::String(text) = value else { return Err("must be a string".to_owned()) };
     let password = SecretText::new(text);
     check_password(&password)?;

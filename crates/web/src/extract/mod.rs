@@ -11,3 +11,4 @@ pub(crate) mod query;
 pub(crate) mod scope;
 pub(crate) mod terms;
 pub(crate) mod values;
+pub(crate) mod visitor;

@@ -215,7 +215,7 @@ fn gated(parts: &Parts) -> Result<Gated> {
 }
 
 /// The tenant that the header names, once the caller has been found to take JSON.
-fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
+pub(crate) fn named_in_header(headers: &HeaderMap) -> Result<TenantId, ApiError> {
     if !accepts_json(headers) {
         return Err(ApiError::NotAcceptable);
     }

@@ -1,5 +1,5 @@
-//! The gate of the API: nobody passes without a valid token, and whoever passed is counted before
-//! the answer leaves.
+//! The gate of the API: nobody passes without a valid token, but to the few paths that are for those
+//! who have none, and whoever passed is counted before the answer leaves.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::app::AppState;
 use crate::error::ApiError;
 use crate::extract::client_ip::client_ip;
 use crate::extract::scope::Gated;
-use crate::router::API;
+use crate::extract::visitor::Visitor;
+use crate::router::{API, PUBLIC};
 
 /// Lets a request under [`API`] pass if a realm vouches for its token.
 pub(super) async fn gate(
@@ -28,10 +29,14 @@ pub(super) async fn gate(
     let Some(path) = path else { return next(request).await };
     let received = app.service.now();
     let activity = is_activity(path);
-    let mut response = match authenticate(app, request.headers()).await {
+    let ip = client_ip(&request, &app.config.trusted_proxies);
+    if PUBLIC.contains(&path) {
+        request.extensions_mut().insert(Visitor { ip });
+        return uncached(next(request).await);
+    }
+    let response = match authenticate(app, request.headers()).await {
         Ok((principal, external)) => {
             let call = Arc::new(Call::new(principal.tenant, received, activity));
-            let ip = client_ip(&request, &app.config.trusted_proxies);
             let gated = Gated { principal, external, ip, call: Arc::clone(&call) };
             request.extensions_mut().insert(gated);
             let response = next(request).await;
@@ -39,7 +44,11 @@ pub(super) async fn gate(
         }
         Err(error) => ApiError::from(error).into_response(),
     };
-    // What is exact and current now is neither in a moment.
+    uncached(response)
+}
+
+/// What is exact and current now is neither in a moment, and secrets are to be kept nowhere.
+fn uncached(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod audit_logs;
+mod auth;
 mod credentials;
 mod oauth;
 mod oauth_clients;
@@ -103,6 +104,7 @@ fn of(operation: &str) -> Examples {
         oauth_clients::of,
         credentials::of,
         audit_logs::of,
+        auth::of,
         server::of,
     ];
     resources.iter().find_map(|of| of(operation)).unwrap_or_default()

@@ -23,6 +23,8 @@ pub(super) struct Shape<'a> {
     pub(super) path: &'a str,
     /// Whether it takes a token.
     pub(super) gated: bool,
+    /// Whether it is one of the API, which has one shape of failure.
+    pub(super) api: bool,
     /// Whether it is about one tenant.
     pub(super) names_a_tenant: bool,
     pub(super) terms: Terms,
@@ -38,19 +40,18 @@ impl Shape<'_> {
         match code {
             // Those of paths and methods that are none.
             Code::NotFound | Code::MethodNotAllowed => false,
-            Code::Unavailable => self.gated || is(&["getReadiness"]),
-            Code::InvalidTenantId
-            | Code::Unauthenticated
-            | Code::InsufficientPermissions
-            | Code::NotAcceptable
-            | Code::ValidationFailed
-            | Code::TooManyRequests
-            | Code::Internal => self.gated,
+            Code::Unavailable => self.api || is(&["getReadiness"]),
+            Code::InsufficientPermissions => self.gated,
+            Code::InvalidTenantId | Code::TooManyRequests => self.gated || is(&["signIn"]),
+            Code::Unauthenticated => self.gated || is(&["signIn", "refreshSession", "setPassword"]),
+            Code::NotAcceptable | Code::ValidationFailed | Code::Internal => self.api,
             Code::MalformedRequest
             | Code::RequestTimeout
             | Code::PayloadTooLarge
             | Code::UnsupportedMediaType => takes_a_body,
-            Code::TenantSuspended => self.changes_within_a_tenant(operation),
+            Code::TenantSuspended => {
+                self.changes_within_a_tenant(operation) || is(&["setPassword"])
+            }
             Code::PlatformProtected => is(&["suspendTenant", "deleteTenant"]),
             Code::TenantNotFound => self.gated && self.names_a_tenant,
             // A repetition of making somebody who has been erased since.
@@ -65,6 +66,7 @@ impl Shape<'_> {
             Code::EmailTaken | Code::ExternalIdTaken => is(&["createUser", "updateUser"]),
             Code::AlreadyRevoked => is(&["revokeApiKey", "rotateApiKey"]),
             Code::ApiKeyExpired => is(&["rotateApiKey"]),
+            Code::UserNotInvitable => is(&["inviteUser"]),
             Code::PublicClient => is(&["rotateOauthClientSecret"]),
             Code::IdempotencyInFlight | Code::IdempotencyKeyReused => self.terms == Terms::Makes,
             Code::PreconditionFailed => self.terms == Terms::Changes,
@@ -147,6 +149,7 @@ fn sample(code: Code) -> ApiError {
         Code::ExternalIdTaken => Error::Conflict(Conflict::ExternalId),
         Code::AlreadyRevoked => Error::Conflict(Conflict::AlreadyRevoked),
         Code::ApiKeyExpired => Error::Conflict(Conflict::ApiKeyExpired),
+        Code::UserNotInvitable => Error::Conflict(Conflict::UserNotInvitable),
         Code::PublicClient => Error::Conflict(Conflict::PublicClient),
         Code::IdempotencyInFlight => Error::Conflict(Conflict::InFlight),
         Code::PreconditionFailed => Error::PreconditionFailed,

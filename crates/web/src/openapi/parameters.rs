@@ -3,8 +3,8 @@
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Components, Object, ObjectBuilder, RefOr, Required, SchemaFormat, Type};
 
-use super::common;
 use super::terms::Terms;
+use super::{common, id};
 use crate::api::schemas::{integration_id, realm_name};
 
 /// The tenant of all examples, which `tenantry demo` has too: the id that a form is filled in with.
@@ -127,9 +127,11 @@ pub(super) fn add(components: &mut Components) {
 
 /// Puts the common parameters of an operation before its own.
 pub(super) fn complete(operation: &mut Operation, path: &str, gated: bool, terms: Terms) {
+    let names_its_tenant = gated || id(operation) == "signIn";
     let takes = |parameter: &&Common| match parameter.place {
         Place::Path => path.contains(&format!("{{{}}}", parameter.name)),
-        Place::Header | Place::RequiredHeader => gated,
+        Place::Header => gated,
+        Place::RequiredHeader => names_its_tenant,
         Place::Terms => terms.parameter() == Some(parameter.name),
     };
     let taken = PARAMETERS.iter().filter(takes);

@@ -6,8 +6,10 @@ use utoipa::openapi::{RefOr, ResponseBuilder};
 use super::headers::{ETAG, LOCATION, REPLAYED, tell};
 use super::{id, response};
 
-/// Every `POST` that takes no key: it changes nothing, or must leave a trace each time.
-const UNKEYED: &[&str] = &["validateApiKey", "revealCredential"];
+/// Every `POST` that takes no key: it changes nothing, must leave a trace each time, or has a secret
+/// of its own that is good once.
+const UNKEYED: &[&str] =
+    &["validateApiKey", "revealCredential", "signIn", "refreshSession", "signOut", "setPassword"];
 
 /// The operations beside `PATCH` that change one thing and leave it there, and tell its state.
 const TAGGED: &[&str] =
@@ -57,6 +59,8 @@ impl Terms {
         let is_patch = operation.request_body.is_some();
         let headers: &[(&str, &[&str])] = match self {
             Self::Makes if TAGGED.contains(&id(operation)) => &[("200", &[ETAG, REPLAYED])],
+            // A one-time token is nowhere to be found again.
+            Self::Makes if id(operation) == "inviteUser" => &[("201", &[REPLAYED])],
             Self::Makes => &[("200", &[REPLAYED]), ("201", &[ETAG, LOCATION, REPLAYED])],
             Self::Changes if is_patch || TAGGED.contains(&id(operation)) => &[("200", &[ETAG])],
             Self::Observes => &[("200", &[ETAG])],
