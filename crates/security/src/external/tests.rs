@@ -59,6 +59,10 @@ fn header() -> Value {
     json!({"alg": "ES256", "typ": "JWT", "kid": "p256"})
 }
 
+fn ed25519() -> Value {
+    json!({"alg": "EdDSA", "typ": "JWT", "kid": "ed25519"})
+}
+
 fn claims() -> Value {
     json!({
         "iss": ISSUER,
@@ -236,6 +240,20 @@ fn two_texts_are_never_the_same_token() {
     let others = encode(with(claims(), "sub", json!("eve")).to_string());
     let forged = format!("{}.{others}.{}", parts[0], parts[2]);
     assert_eq!(verify(&forged), Err(AuthFailure::BadSignature));
+}
+
+#[test]
+fn no_character_of_a_token_can_be_another() {
+    let (realm, keys, token) = (realm(), keys(), sign_by(Algorithm::EdDsa, ed25519(), claims()));
+    let verify = |token: &str| Unverified::read(token)?.verify(&realm, &keys)?.at(NOW);
+    assert!(verify(&token).is_ok());
+    for position in 0..token.len() {
+        for other in ["A", "Q", "z", "_", ".", "=", ""] {
+            let mut changed = token.clone();
+            changed.replace_range(position..=position, other);
+            assert!(changed == token || verify(&changed).is_err(), "{position}: {other:?}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tenantry_testkit::tamper;
 use tenantry_testkit_postgres::{Database, Fault, Proxy};
 
-use crate::postgres::CLUSTER;
+use crate::postgres::{CLUSTER, post};
 use crate::support::{
     ACME, DataDir, Output, PLATFORM, SERVE, Server, compact, kill_once, run, tenantry,
     without_times,
@@ -100,6 +100,25 @@ async fn use_key(server: &Server, operator: &str) {
     assert_eq!(good["valid"], true);
 }
 
+/// Ends a token of a client before its time.
+async fn end_token(server: &Server, operator: &str) {
+    let client = json!({"name": "machine", "scopes": ["stats:read"]});
+    let client = post(server, "/oauth-clients", operator, PLATFORM, &client).await;
+    let [id, secret] = ["clientId", "clientSecret"].map(|it| client[it].as_str().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |path: &str, fields: &str| {
+        let form = format!("{fields}&client_id={id}&client_secret={secret}");
+        let request = http.post(format!("{}{path}", server.url)).body(form);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.text().await.unwrap()
+    };
+    let issued = ask("/oauth/token", "grant_type=client_credentials").await;
+    let issued: Value = serde_json::from_str(&issued).unwrap();
+    ask("/oauth/revoke", &format!("token={}", issued["access_token"].as_str().unwrap())).await;
+}
+
 #[tokio::test]
 async fn an_installation_moves_to_a_database_and_back() {
     let (sample, back) = (DataDir::new(), DataDir::new());
@@ -107,6 +126,7 @@ async fn an_installation_moves_to_a_database_and_back() {
     let operator = sample.operator();
     let (_, invited) = invite(&demo, &operator).await;
     use_key(&demo, &operator).await;
+    end_token(&demo, &operator).await;
     let realm = json!({
         "name": "corp", "issuer": "https://id.example.com", "audience": "tenantry",
         "roleMapping": {"boss": "tenant_admin"}, "platform": true

@@ -64,7 +64,7 @@ pub(crate) struct ClientBody<'a> {
     ip_allowlist: &'a [Network],
     /// The public keys by which it proves itself; a confidential client without has a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, nullable = false)]
+    #[schema(schema_with = schemas::jwks, required = false)]
     jwks: Option<&'a ClientKeys>,
     /// A disabled one gets no tokens.
     #[schema(schema_with = schemas::client_status)]
@@ -142,7 +142,7 @@ pub(super) struct NewClientBody {
     #[schema(schema_with = schemas::ip_allowlist, required = false)]
     ip_allowlist: Option<Vec<String>>,
     /// The public keys (RFC 7517) by which a confidential client proves itself, in place of a secret.
-    #[schema(value_type = Option<Object>, nullable = false)]
+    #[schema(schema_with = schemas::jwks, required = false)]
     jwks: Option<Value>,
 }
 
@@ -165,7 +165,7 @@ pub(super) struct ClientPatchBody {
     #[schema(schema_with = schemas::ip_allowlist, required = false)]
     ip_allowlist: Option<Vec<String>>,
     /// Other keys, for a client that has keys.
-    #[schema(value_type = Option<Object>, nullable = false)]
+    #[schema(schema_with = schemas::jwks, required = false)]
     jwks: Option<Value>,
     #[schema(schema_with = schemas::client_status, required = false)]
     status: Option<String>,

@@ -321,6 +321,14 @@ pub(crate) fn grant_types() -> Array {
     ArrayBuilder::new().items(grant).unique_items(true).min_items(Some(1)).build()
 }
 
+pub(crate) fn jwks() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .format(Some(SchemaFormat::Custom("jwk-set".to_owned())))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .build()
+}
+
 pub(crate) fn redirect_uris() -> Array {
     addresses(
         "https, or http on localhost or a loopback address, or a private-use scheme with a dot \

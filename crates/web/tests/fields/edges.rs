@@ -43,6 +43,11 @@ pub(crate) fn of(schema: &Value) -> Option<Edges> {
     } else if is(schema, "boolean") {
         edges.accepted = vec!["true".to_owned(), "false".to_owned()];
         edges.add_types(schema, &["true"]);
+    } else if schema["format"] == "jwk-set" {
+        // Which keys are taken, and by whom, is no matter of bounds.
+        edges.refused = ["{\"keys\":[]}", "{\"keys\":{}}"].map(str::to_owned).to_vec();
+        edges.refused.push(format!("{{\"keys\":[],\"pad\":\"{}\"}}", "x".repeat(16_384)));
+        edges.add_types(schema, &[]);
     } else if schema["additionalProperties"].is_object() {
         maps(&schema["additionalProperties"], &mut edges)?;
         edges.add_types(schema, &["{}"]);
