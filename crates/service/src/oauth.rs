@@ -5,14 +5,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tenantry_domain::access::{Caller, Permission, Principal, PrincipalKind, TenantAccess};
+use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::error::{AuthFailure, Error};
-use tenantry_domain::id::TenantId;
+use tenantry_domain::id::{SessionId, TenantId};
 use tenantry_domain::oauth_client::{GrantType, OauthClient};
 use tenantry_domain::scope::Scopes;
-use tenantry_domain::session::ACCESS_TOKEN_SECONDS;
+use tenantry_domain::session::{
+    ACCESS_TOKEN_SECONDS, NewSession, Refresh, Refreshed, SessionSubject,
+};
 use tenantry_domain::token::EndedToken;
-use tenantry_security::api_key::{hash_secret, hashes_equal, parse_client_id};
+use tenantry_security::api_key::{
+    hash_secret, hashes_equal, issue_refresh_token, parse_client_id, parse_refresh_token,
+};
 use tenantry_security::external::Unverified;
 use tenantry_security::realm::{ExaminedToken, IssuedToken, TokenBearer, TokenRequest};
 use tenantry_security::secret::SecretText;
@@ -46,6 +51,8 @@ pub struct ProvenClient {
 pub struct ClientToken {
     /// The token.
     pub token: IssuedToken,
+    /// To be given for the next pair, once, if the client is registered for that.
+    pub refresh_token: Option<SecretText>,
     /// What it is for.
     pub scopes: Scopes,
 }
@@ -57,6 +64,8 @@ pub enum OauthError {
     InvalidClient(AuthFailure),
     /// It may not ask for tokens in this way.
     UnauthorizedClient,
+    /// Its refresh token is none, or none any more.
+    InvalidGrant,
     /// It may not have one of the scopes.
     InvalidScope,
     /// Anything else.
@@ -130,34 +139,97 @@ impl Service {
         Ok((tenant, kept))
     }
 
-    /// A token for a client itself, for all it may do or for less (RFC 6749, section 4.4).
+    /// A token for a client itself, for all it may do or for less (RFC 6749, section 4.4). One that is
+    /// registered for refreshing gets a refresh token beside it.
     ///
     /// # Errors
     /// [`OauthError::UnauthorizedClient`] for one that is not registered for this;
     /// [`OauthError::InvalidScope`] for more than it may.
-    pub fn client_token(&self, proven: &ProvenClient, scope: Option<&str>) -> Result<ClientToken> {
-        let client = &proven.client;
-        if !client.grant_types.contains(&GrantType::ClientCredentials) {
-            return Err(OauthError::UnauthorizedClient);
+    pub async fn client_token(
+        &self,
+        proven: &ProvenClient,
+        scope: Option<&str>,
+    ) -> Result<ClientToken> {
+        proven.require(GrantType::ClientCredentials)?;
+        let scopes = narrowed(scope, &proven.client.scopes)?;
+        if !proven.client.grant_types.contains(&GrantType::RefreshToken) {
+            return self.issue(proven, scopes, None);
         }
-        let scopes = match scope {
-            None => client.scopes.clone(),
-            Some(names) => {
-                let scopes =
-                    Scopes::parse(names.split(' ')).map_err(|_| OauthError::InvalidScope)?;
-                let all = scopes.iter().all(|scope| client.scopes.include(scope));
-                if all { scopes } else { return Err(OauthError::InvalidScope) }
-            }
+        let (refresh_token, hash) = issue_refresh_token(proven.tenant, self.entropy());
+        let new = NewSession {
+            id: SessionId::generate(self.now(), self.entropy()),
+            subject: SessionSubject::Client { id: proven.client.id, scopes: scopes.clone() },
+            refresh_token: hash,
+            proof: None,
         };
+        let session = self.store.begin_session(&proven.access()?, new).await?;
+        self.issue(proven, scopes, Some((session.id, refresh_token)))
+    }
+
+    /// The next pair of tokens for a refresh token, which is good once: who presents it again ends the
+    /// session, with all of its tokens (RFC 6749, section 6; RFC 9700, section 4.14).
+    ///
+    /// # Errors
+    /// [`OauthError::InvalidGrant`] if it is none, was used before, or is not the client's;
+    /// [`OauthError::InvalidScope`] for more than it was given for.
+    pub async fn refresh_client(
+        &self,
+        proven: &ProvenClient,
+        refresh_token: &SecretText,
+        scope: Option<&str>,
+    ) -> Result<ClientToken> {
+        proven.require(GrantType::RefreshToken)?;
+        let (presented, subject) =
+            self.its_session(proven, refresh_token).await?.ok_or(OauthError::InvalidGrant)?;
+        let SessionSubject::Client { scopes, .. } = &subject else {
+            return Err(OauthError::InvalidGrant);
+        };
+        // What it has lost since, it has no more.
+        let scopes = narrowed(scope, &scopes.within(&proven.client.scopes))?;
+        let (refresh_token, next) = issue_refresh_token(proven.tenant, self.entropy());
+        let refresh = Refresh { presented, next, subject };
+        match self.store.refresh_session(&proven.access()?, refresh).await {
+            Ok(Refreshed::GoesOn(session)) => {
+                self.issue(proven, scopes, Some((session.id, refresh_token)))
+            }
+            Ok(Refreshed::Reused) | Err(Error::Unauthenticated(AuthFailure::Revoked)) => {
+                Err(OauthError::InvalidGrant)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The session of a client that a refresh token is of; `None` if it is of none, or of another's.
+    async fn its_session(
+        &self,
+        proven: &ProvenClient,
+        refresh_token: &SecretText,
+    ) -> Result<Option<(SecretHash, SessionSubject)>> {
+        let parsed = parse_refresh_token(refresh_token.expose());
+        let Some((_, presented)) = parsed.filter(|(tenant, _)| *tenant == proven.tenant) else {
+            return Ok(None);
+        };
+        let found = self.store.presented_session(proven.tenant, presented).await?;
+        let subject = found.map(|it| it.session.subject);
+        let is_its_own = |subject: &SessionSubject| matches!(subject, SessionSubject::Client { id, .. } if *id == proven.client.id);
+        Ok(subject.filter(is_its_own).map(|subject| (presented, subject)))
+    }
+
+    fn issue(
+        &self,
+        proven: &ProvenClient,
+        scopes: Scopes,
+        session: Option<(SessionId, SecretText)>,
+    ) -> Result<ClientToken> {
+        let (session, refresh_token) = session.unzip();
         let bearer = TokenBearer::Client {
-            id: client.id,
-            client_id: client.client_id.clone(),
+            id: proven.client.id,
+            client_id: proven.client.client_id.clone(),
             scopes: scopes.clone(),
         };
         let (tenant, ttl_seconds) = (proven.tenant, ACCESS_TOKEN_SECONDS);
-        let token =
-            self.realm.issue(&TokenRequest { tenant, bearer, session: None, ttl_seconds })?;
-        Ok(ClientToken { token, scopes })
+        let token = self.realm.issue(&TokenRequest { tenant, bearer, session, ttl_seconds })?;
+        Ok(ClientToken { token, refresh_token, scopes })
     }
 
     /// What a token says, if it is good now and the client may know: a client of its own tenant, or of
@@ -183,12 +255,16 @@ impl Service {
         }
     }
 
-    /// Ends a token of the client, from the next request on. One that is no token, or over, is none
+    /// Ends a token of the client, from the next request on; a refresh token with all that came of it. One that is no token, or over, is none
     /// any more (RFC 7009, section 2.2).
     ///
     /// # Errors
     /// [`OauthError::UnauthorizedClient`] for somebody else's token.
     pub async fn revoke(&self, proven: &ProvenClient, token: &SecretText) -> Result<()> {
+        if let Some((presented, _)) = self.its_session(proven, token).await? {
+            self.store.end_session(&proven.access()?, presented).await?;
+            return Ok(());
+        }
         let Ok(examined) = self.realm.examine(token.expose()) else { return Ok(()) };
         let principal = &examined.principal;
         let is_its_own = principal.tenant == proven.tenant
@@ -204,7 +280,21 @@ impl Service {
     }
 }
 
+/// The scopes that are asked for, if there are no more of them than these; these if none are.
+fn narrowed(scope: Option<&str>, most: &Scopes) -> Result<Scopes> {
+    let Some(names) = scope else { return Ok(most.clone()) };
+    let scopes = Scopes::parse(names.split(' ')).map_err(|_| OauthError::InvalidScope)?;
+    let all = scopes.iter().all(|scope| most.include(scope));
+    if all { Ok(scopes) } else { Err(OauthError::InvalidScope) }
+}
+
 impl ProvenClient {
+    /// Refuses a client that is not registered for a grant.
+    fn require(&self, grant: GrantType) -> Result<()> {
+        let is_registered = self.client.grant_types.contains(&grant);
+        if is_registered { Ok(()) } else { Err(OauthError::UnauthorizedClient) }
+    }
+
     /// Authority over what is the client's own.
     fn access(&self) -> Result<TenantAccess> {
         Ok(self.caller.authorize(self.tenant, self.tenant, Permission::Oneself)?)

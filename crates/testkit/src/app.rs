@@ -292,7 +292,7 @@ impl TestApp {
         let (client_id, secret) = (client.client_id, secret.unwrap());
         let proof = ClientProof::Secret { client_id, secret };
         let proven = self.service.prove_client(&proof, &[], None).await.unwrap();
-        let issued = self.service.client_token(&proven, None).unwrap();
+        let issued = self.service.client_token(&proven, None).await.unwrap();
         (client.id, issued.token.text.expose().to_owned())
     }
 

@@ -417,6 +417,68 @@ async fn a_client_ends_its_own_tokens() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_good_once() {
+    let f = Fixture::new().await;
+    let body = json!({
+        "name": "machine", "scopes": ["stats:read", "users:read"],
+        "grantTypes": ["client_credentials", "refresh_token"]
+    });
+    let client = f.client_of(f.tenant, body.clone()).await;
+    let other = f.client_of(f.tenant, body).await;
+    let pair = |answer: Answer| {
+        let body = answer.expect(200).json();
+        let text = |member: &str| body[member].as_str().unwrap().to_owned();
+        (text("access_token"), text("refresh_token"), text("scope"))
+    };
+    let refresh = async |client: &Client, token: &str, more: &[(&str, &str)]| {
+        let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        let request = f.post("/oauth/token", &[&grant, more].concat());
+        request.header("authorization", &client.basic()).send().await
+    };
+    let (first, one, _) = pair(f.ask(&client, &[]).await);
+    let (second, two, scope) = pair(refresh(&client, &one, &[]).await);
+    assert_eq!(scope, "stats:read users:read");
+    for token in [&first, &second] {
+        f.reads(token).await.expect(200);
+    }
+    // Less, for one token; not more, and not somebody else's.
+    let (_, three, less) = pair(refresh(&client, &two, &[("scope", "stats:read")]).await);
+    assert_eq!(less, "stats:read");
+    assert_eq!(refresh(&client, &three, &[("scope", "audit:read")]).await.code(), "invalid_scope");
+    assert_eq!(refresh(&other, &three, &[]).await.code(), "invalid_grant");
+    assert_eq!(refresh(&client, "tnr_1", &[]).await.code(), "invalid_grant");
+    assert_eq!(refresh(&client, "", &[]).await.code(), "invalid_request");
+    let narrow = json!({"scopes": ["users:read"]});
+    f.by_admin("PATCH", &client.path).json(&narrow).send().await.expect(200);
+    let (_, four, left) = pair(refresh(&client, &three, &[]).await);
+    assert_eq!(left, "users:read");
+    let wide = json!({"scopes": ["stats:read"]});
+    f.by_admin("PATCH", &client.path).json(&wide).send().await.expect(200);
+    f.reads(&first).await.expect(200);
+
+    // Who has an old one has it from somebody else: all that came of it is over.
+    assert_eq!(refresh(&client, &two, &[]).await.code(), "invalid_grant");
+    for token in [&first, &second] {
+        assert_eq!(f.reads(token).await.status, 401);
+    }
+    assert_eq!(refresh(&client, &four, &[]).await.code(), "invalid_grant");
+
+    // Ending one ends what came of it, too.
+    let (access, last, _) = pair(f.ask(&client, &[]).await);
+    assert_eq!(f.about(&other, "/oauth/revoke", &last).await.status, 200);
+    f.reads(&access).await.expect(200);
+    f.about(&client, "/oauth/revoke", &last).await.expect(200);
+    assert_eq!(f.reads(&access).await.status, 401);
+    assert_eq!(refresh(&client, &last, &[]).await.code(), "invalid_grant");
+    // Who is not registered for it gets none.
+    let plain = f.client(&["stats:read"]).await;
+    assert_eq!(f.ask(&plain, &[]).await.expect(200).json().get("refresh_token"), None);
+    let (_, last, _) = pair(f.ask(&client, &[]).await);
+    assert_eq!(refresh(&plain, &last, &[]).await.code(), "unauthorized_client");
+    f.app.stop().await;
+}
+
+#[tokio::test]
 async fn a_suspended_tenant_s_clients_read() {
     let f = Fixture::new().await;
     let client = f.client(&["stats:read", "users:write"]).await;
@@ -441,7 +503,7 @@ async fn what_there_is_is_told() {
     let told = told.expect(200).json();
     assert_eq!(told["issuer"], "tenantry");
     assert_eq!(told["token_endpoint"], format!("{}/oauth/token", f.app.url));
-    assert_eq!(told["grant_types_supported"], json!(["client_credentials"]));
+    assert_eq!(told["grant_types_supported"], json!(["client_credentials", "refresh_token"]));
     let methods = json!(["client_secret_basic", "client_secret_post", "private_key_jwt"]);
     assert_eq!(told["token_endpoint_auth_methods_supported"], methods);
     f.app.stop().await;

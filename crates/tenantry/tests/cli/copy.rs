@@ -119,6 +119,23 @@ async fn end_token(server: &Server, operator: &str) {
     ask("/oauth/revoke", &format!("token={}", issued["access_token"].as_str().unwrap())).await;
 }
 
+/// Has a person be invited and sign in, with a wrong password first.
+async fn sign_in(server: &Server, operator: &str) {
+    let post = async |path: &str, body: Value| {
+        let request = server.request("POST", path, operator, ACME).json(&body);
+        request.send().await.unwrap().json::<Value>().await.unwrap()["data"].take()
+    };
+    let users = format!("/admin/tenants/{ACME}/users");
+    let (email, password) = ("eve@example.com", "correct horse battery");
+    let user = post(&users, json!({"email": email, "password": password})).await;
+    let (wrong, right) = ("wrong horse battery", password);
+    for password in [wrong, right] {
+        post("/auth/login", json!({"email": email, "password": password})).await;
+    }
+    post("/auth/login", json!({"email": "nobody@example.com", "password": wrong})).await;
+    post(&format!("{users}/{}/invitations", user["id"].as_str().unwrap()), json!({})).await;
+}
+
 #[tokio::test]
 async fn an_installation_moves_to_a_database_and_back() {
     let (sample, back) = (DataDir::new(), DataDir::new());
@@ -133,6 +150,7 @@ async fn an_installation_moves_to_a_database_and_back() {
     });
     let made = demo.request("POST", "/admin/realms", &operator, PLATFORM).json(&realm);
     assert_eq!(made.send().await.unwrap().status(), 201);
+    sign_in(&demo, &operator).await;
     // Of a deleted tenant something may be left to remove.
     let path = format!("/admin/tenants/{PLATFORM}/stats");
     demo.get(&path, &operator, PLATFORM).await;

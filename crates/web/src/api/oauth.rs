@@ -101,6 +101,10 @@ impl From<OauthError> for Failure {
             OauthError::UnauthorizedClient => {
                 Self::new("unauthorized_client", "the client may not ask for this")
             }
+            OauthError::InvalidGrant => Self::new(
+                "invalid_grant",
+                "the refresh token is none, was used before, or is not the client's",
+            ),
             OauthError::InvalidScope => {
                 Self::new("invalid_scope", "there is no such scope, or the client does not have it")
             }
@@ -123,7 +127,8 @@ impl From<OauthError> for Failure {
 
 /// Give a client a token
 ///
-/// For what it may do itself (`client_credentials`). The client proves itself in one of three ways:
+/// For what it may do itself (`client_credentials`), or the next pair for a refresh token, which is good
+/// once (`refresh_token`). The client proves itself in one of three ways:
 /// HTTP Basic authentication, `client_id` and `client_secret` in the form, or `client_assertion`
 /// (`private_key_jwt`, good once).
 #[utoipa::path(
@@ -147,21 +152,28 @@ impl From<OauthError> for Failure {
 pub(crate) async fn token(State(app): State<App>, form: FormBody) -> Response {
     let answer = async {
         let (client, mut fields) = proven(&app, form, TOKEN).await?;
-        match fields.take("grant_type")? {
+        let grant = fields.take("grant_type")?;
+        let scope = fields.take("scope")?;
+        let scope = scope.as_ref().map(SecretText::expose);
+        let issued = match grant.as_ref().map(SecretText::expose) {
             None => return Err(Failure::invalid_request("grant_type is missing")),
-            Some(grant) if grant.expose() == "client_credentials" => {}
+            Some("client_credentials") => app.service.client_token(&client, scope).await?,
+            Some("refresh_token") => {
+                let missing = || Failure::invalid_request("refresh_token is missing");
+                let refresh_token = fields.take("refresh_token")?.ok_or_else(missing)?;
+                app.service.refresh_client(&client, &refresh_token, scope).await?
+            }
             Some(_) => {
-                let description = "grant_type must be client_credentials";
+                let description = "grant_type must be client_credentials or refresh_token";
                 return Err(Failure::new("unsupported_grant_type", description));
             }
-        }
-        let scope = fields.take("scope")?;
-        let issued = app.service.client_token(&client, scope.as_ref().map(SecretText::expose))?;
+        };
         let body = TokenBody {
             access_token: issued.token.text.expose(),
             token_type: "Bearer",
             expires_in: ACCESS_TOKEN_SECONDS,
             scope: issued.scopes.to_line(),
+            refresh_token: issued.refresh_token.as_ref().map(SecretText::expose),
         };
         secret(&body)
     };
@@ -253,7 +265,7 @@ pub(crate) async fn metadata(State(app): State<App>, headers: HeaderMap) -> Resp
         "scopes_supported": scopes,
         // There is no authorization endpoint.
         "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": ["client_credentials", "refresh_token"],
         "service_documentation": format!("{base}/docs"),
     });
     if let Value::Object(told) = &mut told {

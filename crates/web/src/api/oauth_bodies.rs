@@ -24,8 +24,11 @@ pub(crate) struct FailureBody {
 #[schema(as = TokenRequest)]
 #[expect(dead_code, reason = "this is how the document tells it; `token` reads it")]
 pub(crate) struct TokenForm {
-    /// `client_credentials`.
+    /// `client_credentials` or `refresh_token`.
     grant_type: String,
+    /// With `refresh_token`: the one to be used up.
+    #[schema(nullable = false)]
+    refresh_token: Option<String>,
     /// Scopes, one space between them; all that the client may unless given.
     #[schema(nullable = false)]
     scope: Option<String>,
@@ -71,6 +74,10 @@ pub(crate) struct TokenBody<'a> {
     pub(super) expires_in: u64,
     /// What it is for: scopes, one space between them.
     pub(super) scope: String,
+    /// To be given for the next pair, once; of a client that is registered for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) refresh_token: Option<&'a str>,
 }
 
 /// What a token says (RFC 7662, section 2.2). Of one that is not good, or none of the client's

@@ -58,7 +58,12 @@ fn failing(examples: Examples) -> Examples {
     [
         (400, "invalid_request", "token is missing"),
         (400, "unauthorized_client", "the client may not ask for this"),
-        (400, "unsupported_grant_type", "grant_type must be client_credentials"),
+        (
+            400,
+            "invalid_grant",
+            "the refresh token is none, was used before, or is not the client's",
+        ),
+        (400, "unsupported_grant_type", "grant_type must be client_credentials or refresh_token"),
         (400, "invalid_scope", "there is no such scope, or the client does not have it"),
         (401, "invalid_client", "the client is not known, or did not prove who it is"),
         (408, "invalid_request", "the body stopped coming; nothing was done"),
