@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use tenantry_domain::access::Role;
 use tenantry_domain::api_key::{ApiKey, ApiKeyStatus, KeyRefusal};
 use tenantry_domain::client_rules::{ADDRESSES_MAX, ORIGIN_MAX, REDIRECT_URI_MAX};
 use tenantry_domain::credential::{AuthType, Credential, CredentialStatus};
@@ -10,23 +9,26 @@ use tenantry_domain::credential_rules::{DESCRIPTION_MAX, SCOPE_MAX, SCOPES_MAX, 
 use tenantry_domain::ledger::{Action, ActorKind, ResourceKind};
 use tenantry_domain::network::ALLOWLIST_MAX;
 use tenantry_domain::oauth_client::{ClientStatus, ClientType, GrantType, OauthClient};
-use tenantry_domain::realm::{Algorithm, Realm};
-use tenantry_domain::realm_rules::{
-    AUDIENCE_MAX, CLAIM_MAX, MAPPING_MAX, URL_MAX as PROVIDER_MAX, WORD_MAX,
-};
+use tenantry_domain::realm::Realm;
 use tenantry_domain::scope::Scope;
 use tenantry_domain::sort::{Listed, Sort};
 use tenantry_domain::tenant::{SETTINGS_MAX_BYTES, SETTINGS_MAX_DEPTH, Tenant, TenantStatus};
 use tenantry_domain::text::Name;
 use tenantry_domain::user::{SUBJECT_MAX, User, UserRole, UserStatus};
 use tenantry_security::password::LENGTH;
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
     AdditionalProperties, Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat,
     SchemaType, Type,
 };
 
 use crate::extract::values::{ACTOR_MAX, PLAN_MAX, SEARCH_MAX, URL_MAX};
+
+mod realms;
+
+pub(crate) use realms::{
+    algorithms, audience, claim_path, provider_url, provider_url_or_null, role_mapping_or_null,
+    role_mapping_patch,
+};
 
 /// What no line of text holds (`domain::text`), for a character class of ECMA 262. Left out are the
 /// tags of U+E0000, which not every reader of patterns can spell.
@@ -366,71 +368,6 @@ pub(crate) fn integration_id() -> Object {
 
 pub(crate) fn realm_name() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9._-]{1,64}$")).build()
-}
-
-pub(crate) fn provider_url() -> Object {
-    provider(Type::String)
-}
-
-pub(crate) fn provider_url_or_null() -> Object {
-    provider(SchemaType::from_iter([Type::String, Type::Null]))
-}
-
-fn provider(kind: impl Into<SchemaType>) -> Object {
-    ObjectBuilder::new()
-        .schema_type(kind)
-        .format(Some(SchemaFormat::Custom("uri".to_owned())))
-        .description(Some(
-            "An absolute https URL without a user, a fragment or, in an issuer, a query; with \
-             `TENANTRY_ALLOW_LOOPBACK_REALMS` also http on this machine.",
-        ))
-        .max_length(Some(PROVIDER_MAX))
-        .pattern(Some("^https?://[!$%&'()*+,./0-9:;=?A-Z_a-z~\\[\\]-]+$"))
-        .build()
-}
-
-pub(crate) fn audience() -> Object {
-    line(Type::String, AUDIENCE_MAX)
-}
-
-pub(crate) fn claim_path() -> Object {
-    let told = "The names of members, one within the other, with dots between them. A name can have \
-                dots itself.";
-    let mut path = line(Type::String, CLAIM_MAX);
-    path.description = Some(told.to_owned());
-    path
-}
-
-pub(crate) fn algorithms() -> Array {
-    let algorithm = words(Algorithm::ALL.iter().map(|it| it.as_str()));
-    ArrayBuilder::new().items(algorithm).unique_items(true).min_items(Some(1)).build()
-}
-
-pub(crate) fn role_mapping_or_null() -> Object {
-    mapping(words(ROLES.map(Role::as_str)))
-}
-
-/// As [`role_mapping_or_null`], of which `null` removes a member.
-pub(crate) fn role_mapping_patch() -> Object {
-    let words = ROLES.map(|role| Some(role.as_str())).into_iter().chain([None]);
-    let role = ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .enum_values(Some(words));
-    mapping(role.build())
-}
-
-const ROLES: [Role; 3] = [Role::Member, Role::TenantAdmin, Role::SuperAdmin];
-
-fn mapping(role: Object) -> Object {
-    let role = AdditionalProperties::RefOr(RefOr::T(role.into()));
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some(format!(
-            "The realm's own words for roles, each with the role that it means here; at most \
-             {MAPPING_MAX}, of at most {WORD_MAX} characters."
-        )))
-        .additional_properties(Some(role))
-        .build()
 }
 
 pub(crate) fn auth_type() -> Object {
