@@ -256,6 +256,24 @@ async fn failures_slow_down_and_the_right_password_waits_too() {
 }
 
 #[tokio::test]
+async fn of_a_tenant_that_is_none_there_is_no_more_to_see() {
+    let f = Fixture::new().await;
+    for tenant in [TestApp::unknown_tenant(), f.tenant] {
+        for _ in 0..5 {
+            f.login_in(&tenant.to_string(), ANN, WRONG).await.expect(401);
+        }
+        f.login_in(&tenant.to_string(), ANN, WRONG).await.expect(429);
+    }
+    // Whoever names many of them comes from one address all the same.
+    for place in 0..16 {
+        let tenant = format!("00000000-0000-7000-8000-0000000001{place:02}");
+        f.login_in(&tenant, ANN, WRONG).await.expect(401);
+    }
+    f.login_in("00000000-0000-7000-8000-000000000999", ANN, WRONG).await.expect(429);
+    f.app.stop().await;
+}
+
+#[tokio::test]
 async fn a_restart_forgets_no_failure() {
     let f = Fixture::new().await;
     f.ann().await;

@@ -7,6 +7,7 @@ use tenantry_domain::usage::{Bytes, Tally, UsageEvent, UsageReport};
 
 use super::builders::{calls, system};
 use super::harness::{Fixture, assert_exact};
+use super::sessions::attempt_as;
 use crate::Purged;
 
 /// A tenant with something of every kind.
@@ -31,7 +32,7 @@ async fn full_tenant(f: &Fixture, text: &str) -> TenantId {
     f.store.report_usage(&system(tenant), events).await.unwrap();
     let user = f.with_password(tenant, "signed-in@example.com").await;
     f.begin_session(tenant, user.id).await.unwrap();
-    f.store.attempt_sign_in(&f.attempt(tenant, "nobody@example.com")).await.unwrap();
+    f.store.attempt_sign_in(&attempt_as(tenant, "nobody@example.com")).await.unwrap();
     f.store.invite_user(&system(tenant), user.id, f.secret()).await.unwrap();
     tenant
 }

@@ -23,24 +23,24 @@ use super::builders::{email, own_to, system};
 /// What [`Fixture::with_password`] gives a user.
 pub(super) const HASH: &str = "$argon2id$its own";
 
+/// An attempt to sign in as somebody.
+pub(super) fn attempt_as(tenant: TenantId, address: &str) -> Attempt {
+    let mut account = [0; 32];
+    account.iter_mut().zip(address.bytes()).for_each(|(to, from)| *to = from);
+    Attempt {
+        tenant,
+        email: Some(email(address)),
+        account: Subject(account),
+        address: Subject([255; 32]),
+    }
+}
+
 impl Fixture {
     /// Makes an active user who has a password.
     pub(super) async fn with_password(&self, tenant: TenantId, address: &str) -> User {
         let password_hash = Some(PasswordHash(HASH.to_owned()));
         let new = NewUser { password_hash, ..self.new_user(address) };
         self.store.create_user(&system(tenant), new).await.unwrap()
-    }
-
-    /// An attempt to sign in as somebody.
-    pub(super) fn attempt(&self, tenant: TenantId, address: &str) -> Attempt {
-        let mut account = [0; 32];
-        account.iter_mut().zip(address.bytes()).for_each(|(to, from)| *to = from);
-        Attempt {
-            tenant,
-            email: Some(email(address)),
-            account: Subject(account),
-            address: Subject([255; 32]),
-        }
     }
 
     /// What a user may do about itself, as the store knows it now.

@@ -13,7 +13,7 @@ use tenantry_domain::user::{NewUser, PasswordHash, User, UserPatch, UserRoles, U
 
 use super::Fixture;
 use super::builders::{email, own, system};
-use super::sessions::{HASH, sign_in};
+use super::sessions::{HASH, attempt_as, sign_in};
 
 /// After how many seconds an attempt may come; none: it has come.
 async fn delay(f: &Fixture, attempt: &Attempt) -> Option<u64> {
@@ -28,7 +28,7 @@ async fn delay(f: &Fixture, attempt: &Attempt) -> Option<u64> {
 pub async fn failures_slow_down_an_account(f: &Fixture) {
     let (tenant, other) = (f.tenant("Acme").await, f.tenant("Other").await);
     let user = f.with_password(tenant, "ann@example.com").await;
-    let attempt = f.attempt(tenant, "ANN@example.com");
+    let attempt = attempt_as(tenant, "ANN@example.com");
     for _ in 0..5 {
         let candidate = f.store.attempt_sign_in(&attempt).await.unwrap().unwrap();
         let hash = candidate.password_hash.unwrap();
@@ -43,8 +43,8 @@ pub async fn failures_slow_down_an_account(f: &Fixture) {
         assert_eq!(delay(f, &attempt).await, None);
     }
     // Neither another account nor the same one elsewhere has anything to do with it.
-    assert_eq!(delay(f, &f.attempt(tenant, "bob@example.com")).await, None);
-    assert_eq!(delay(f, &f.attempt(other, "ann@example.com")).await, None);
+    assert_eq!(delay(f, &attempt_as(tenant, "bob@example.com")).await, None);
+    assert_eq!(delay(f, &attempt_as(other, "ann@example.com")).await, None);
     assert_eq!(f.store.user(&system(tenant), user.id).await.unwrap(), user);
 }
 
@@ -52,9 +52,9 @@ pub async fn failures_slow_down_an_account(f: &Fixture) {
 pub async fn failures_slow_down_an_address(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     for place in 0..21 {
-        assert_eq!(delay(f, &f.attempt(tenant, &format!("user-{place}@example.com"))).await, None);
+        assert_eq!(delay(f, &attempt_as(tenant, &format!("user-{place}@example.com"))).await, None);
     }
-    let next = f.attempt(tenant, "ann@example.com");
+    let next = attempt_as(tenant, "ann@example.com");
     assert_eq!(delay(f, &next).await, Some(1));
     let elsewhere = Attempt { address: Subject([1; 32]), ..next };
     assert_eq!(delay(f, &elsewhere).await, None);
@@ -72,9 +72,9 @@ pub async fn nobody_is_slowed_down_as_somebody_is(f: &Fixture) {
         }
         delays
     };
-    let somebody = delays(f.attempt(tenant, "ann@example.com")).await;
-    assert_eq!(delays(f.attempt(tenant, "nobody@example.com")).await, somebody);
-    let nobody = Attempt { email: None, ..f.attempt(tenant, "not@example.com") };
+    let somebody = delays(attempt_as(tenant, "ann@example.com")).await;
+    assert_eq!(delays(attempt_as(tenant, "nobody@example.com")).await, somebody);
+    let nobody = Attempt { email: None, ..attempt_as(tenant, "not@example.com") };
     assert!(f.store.attempt_sign_in(&nobody).await.unwrap().is_none());
 }
 
@@ -83,7 +83,7 @@ pub async fn many_at_once_gain_nothing(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     f.with_password(tenant, "ann@example.com").await;
     let attempts = (0..12).map(|_| {
-        let (store, attempt) = (Arc::clone(&f.store), f.attempt(tenant, "ann@example.com"));
+        let (store, attempt) = (Arc::clone(&f.store), attempt_as(tenant, "ann@example.com"));
         tokio::spawn(async move { store.attempt_sign_in(&attempt).await.is_ok() })
     });
     let mut through = 0;
@@ -97,7 +97,7 @@ pub async fn many_at_once_gain_nothing(f: &Fixture) {
 pub async fn success_takes_failures_back(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let user = f.with_password(tenant, "ann@example.com").await;
-    let attempt = Arc::new(f.attempt(tenant, "ann@example.com"));
+    let attempt = Arc::new(attempt_as(tenant, "ann@example.com"));
     let access = f.oneself(tenant, user.id).await.unwrap();
     for _ in 0..5 {
         assert_eq!(delay(f, &attempt).await, None);
@@ -105,7 +105,7 @@ pub async fn success_takes_failures_back(f: &Fixture) {
     sign_in(f, &user, &access, HASH, &attempt).await.unwrap();
     // The account has none, the address four.
     for place in 0..16 {
-        assert_eq!(delay(f, &f.attempt(tenant, &format!("user-{place}@example.com"))).await, None);
+        assert_eq!(delay(f, &attempt_as(tenant, &format!("user-{place}@example.com"))).await, None);
     }
     assert_eq!(delay(f, &attempt).await, None);
     sign_in(f, &user, &access, HASH, &attempt).await.unwrap();
@@ -117,7 +117,7 @@ pub async fn success_takes_failures_back(f: &Fixture) {
 pub async fn a_password_that_was_set_meanwhile_is_another_one(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
     let user = f.with_password(tenant, "ann@example.com").await;
-    let attempt = Arc::new(f.attempt(tenant, "ann@example.com"));
+    let attempt = Arc::new(attempt_as(tenant, "ann@example.com"));
     let access = f.oneself(tenant, user.id).await.unwrap();
     let token = invite(f, tenant, user.id).await;
     set(f, tenant, user.id, token).await.unwrap();
@@ -131,7 +131,7 @@ pub async fn a_password_that_was_set_meanwhile_is_another_one(f: &Fixture) {
 /// A day after the last one nothing is left of failures.
 pub async fn failures_are_forgotten_after_a_day(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
-    let attempt = f.attempt(tenant, "ann@example.com");
+    let attempt = attempt_as(tenant, "ann@example.com");
     for _ in 0..5 {
         assert_eq!(delay(f, &attempt).await, None);
     }
@@ -171,7 +171,7 @@ async fn set(f: &Fixture, tenant: TenantId, user: UserId, token: SecretHash) -> 
 }
 
 async fn hash_of(f: &Fixture, tenant: TenantId, address: &str) -> Option<String> {
-    let candidate = f.store.attempt_sign_in(&f.attempt(tenant, address)).await.unwrap();
+    let candidate = f.store.attempt_sign_in(&attempt_as(tenant, address)).await.unwrap();
     candidate.unwrap().password_hash.map(|hash| hash.0)
 }
 
