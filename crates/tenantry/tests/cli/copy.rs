@@ -69,7 +69,14 @@ async fn answers(server: &Server, operator: &str) -> Vec<Value> {
         "/admin/tenants?limit=500".to_owned(),
         "/admin/realms".to_owned(),
     ] {
-        answers.push(server.data(&path, operator, ACME).await);
+        let mut answer = server.data(&path, operator, ACME).await;
+        // That somebody looks is told, too, each time.
+        if path.contains("audit-logs") {
+            answer["total"].take();
+            let items = answer["items"].as_array_mut().unwrap();
+            items.retain(|entry| entry["action"] != "USERS_READ");
+        }
+        answers.push(answer);
     }
     answers
 }
