@@ -111,6 +111,10 @@ words! {
         RealmDeleted = "REALM_DELETED",
         /// A refresh token was used a second time, and its session ended.
         RefreshTokenReused = "REFRESH_TOKEN_REUSED",
+        /// The built-in realm got a new signing key.
+        SigningKeyRotated = "SIGNING_KEY_ROTATED",
+        /// A signing key was removed: what it has signed is no good any more.
+        SigningKeyRetired = "SIGNING_KEY_RETIRED",
     }
 }
 
@@ -156,6 +160,7 @@ impl Action {
                 ResourceKind::Token
             }
             Self::RealmCreated | Self::RealmUpdated | Self::RealmDeleted => ResourceKind::Realm,
+            Self::SigningKeyRotated | Self::SigningKeyRetired => ResourceKind::SigningKey,
         }
     }
 }
@@ -186,6 +191,8 @@ words! {
         Token = "token",
         /// An external realm.
         Realm = "realm",
+        /// A signing key of the built-in realm.
+        SigningKey = "signing_key",
     }
 }
 

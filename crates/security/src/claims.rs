@@ -75,8 +75,13 @@ pub(crate) struct Verified {
 }
 
 impl Claims {
-    /// Checks everything that does not depend on the time.
-    pub(crate) fn check(self, issuer: &str, audience: &str) -> Result<Verified, AuthFailure> {
+    /// Checks everything that does not depend on the time. `key` has signed them.
+    pub(crate) fn check(
+        self,
+        issuer: &str,
+        audience: &str,
+        key: Arc<str>,
+    ) -> Result<Verified, AuthFailure> {
         if self.iss != issuer {
             return Err(AuthFailure::UnknownRealm);
         }
@@ -88,11 +93,12 @@ impl Claims {
         }
         let not_before = self.nbf.map_or(self.iat, |nbf| nbf.max(self.iat));
         let verified = || {
+            let token = TokenIds { id: self.jti.parse().ok()?, session: self.sid, key };
             Some(Verified {
                 principal: Principal {
                     tenant: self.tenant,
                     kind: self.kind()?,
-                    token: Some(TokenIds { id: self.jti.parse().ok()?, session: self.sid }),
+                    token: Some(token),
                 },
                 not_before: instant(not_before)?,
                 expires_at: instant(self.exp)?,

@@ -5,6 +5,8 @@
 //! here: it reads the header and the claims once more with rules of its own (unknown members,
 //! repeated ones, the system's clock), each of which would have to be switched off or done again.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -41,11 +43,11 @@ pub(crate) fn sign(key: &SigningKey, claims: &impl Serialize) -> serde_json::Res
     Ok(token)
 }
 
-/// The claims of a token that one of the keys has signed.
+/// The claims of a token that one of the keys has signed, and the id of that key.
 pub(crate) fn verify<T: DeserializeOwned>(
     token: &str,
     keys: &[SigningKey],
-) -> Result<T, AuthFailure> {
+) -> Result<(T, Arc<str>), AuthFailure> {
     let (message, signature) = token.rsplit_once('.').ok_or(AuthFailure::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(AuthFailure::Malformed)?;
     // A further point is no digit of base64url, so it fails below.
@@ -63,7 +65,8 @@ pub(crate) fn verify<T: DeserializeOwned>(
     if !key.has_signed(message.as_bytes(), &signature) {
         return Err(AuthFailure::BadSignature);
     }
-    object(&payload).ok_or(AuthFailure::BadClaims)
+    let claims = object(&payload).ok_or(AuthFailure::BadClaims)?;
+    Ok((claims, key.shared_kid()))
 }
 
 fn encode(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! The built-in realm: issues access tokens and verifies them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use quick_cache::sync::Cache;
 use serde_json::json;
@@ -11,6 +11,7 @@ use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{AuthFailure, Error, Result};
 use tenantry_domain::id::{OauthClientId, SessionId, TenantId, TokenId, UserId};
 use tenantry_domain::scope::Scopes;
+use tenantry_domain::signing_key::signer;
 
 use crate::api_key::sha256;
 use crate::claims::{Audience, Claims, OPERATOR, Verified, instant};
@@ -22,12 +23,13 @@ use crate::signing_key::SigningKey;
 /// 8725 (best current practices) asks.
 ///
 /// Verified tokens are remembered, since a signature costs far more than all else that a request
-/// needs. What is remembered is only what can never change: the keys of a realm are fixed when it
-/// is made, so other keys mean another `Realm`, with nothing remembered. The times are compared
-/// with the clock again on every use.
+/// needs. What is remembered is what can never change: which key has signed a token, and what it
+/// says. The times are compared with the clock again on every use, and whether there still is the
+/// key is looked at with whether the token was ended.
 pub struct Realm {
     issuer: String,
-    keys: Vec<SigningKey>,
+    /// Oldest first; never none.
+    keys: RwLock<Arc<[SigningKey]>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// By the SHA-256 of the token, so that no token lies in memory.
@@ -75,6 +77,8 @@ pub struct IssuedToken {
     pub text: SecretText,
     /// Its id, to name it by.
     pub id: TokenId,
+    /// The `kid` of the key that has signed it.
+    pub key: Arc<str>,
     /// From this instant on it is not valid.
     pub expires_at: Timestamp,
 }
@@ -100,8 +104,8 @@ impl Realm {
     /// The audience of its tokens.
     pub const AUDIENCE: &'static str = "tenantry";
 
-    /// A realm. The last of `keys` signs, all of them verify; at most about `cache_capacity`
-    /// verified tokens are remembered.
+    /// A realm. The newest of `keys` that is known everywhere signs, all of them verify; they come
+    /// oldest first. At most about `cache_capacity` verified tokens are remembered.
     ///
     /// # Errors
     /// [`Error::Internal`] without a key.
@@ -112,9 +116,7 @@ impl Realm {
         entropy: Arc<dyn Entropy>,
         cache_capacity: usize,
     ) -> Result<Self> {
-        if keys.is_empty() {
-            return Err(no_key());
-        }
+        let keys = RwLock::new(some(keys)?);
         Ok(Self { issuer, keys, clock, entropy, verified: Cache::new(cache_capacity) })
     }
 
@@ -123,9 +125,33 @@ impl Realm {
         &self.issuer
     }
 
+    /// Has these be its keys from now on, oldest first. Nothing stays remembered of what others
+    /// have signed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] without a key; then those before stay.
+    pub fn replace_keys(&self, keys: Vec<SigningKey>) -> Result<()> {
+        let keys = some(keys)?;
+        let before = {
+            // What the lock guards is whole between any two statements.
+            let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *held, Arc::clone(&keys))
+        };
+        let is_gone = |key: &SigningKey| keys.iter().all(|it| it.kid() != key.kid());
+        if before.iter().any(is_gone) {
+            self.verified.clear();
+        }
+        Ok(())
+    }
+
+    /// Its keys, oldest first.
+    pub fn keys(&self) -> Arc<[SigningKey]> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The public keys, as a JSON Web Key Set (RFC 7517).
     pub fn jwks(&self) -> serde_json::Value {
-        let keys: Vec<_> = self.keys.iter().map(SigningKey::jwk).collect();
+        let keys: Vec<_> = self.keys().iter().map(SigningKey::jwk).collect();
         json!({ "keys": keys })
     }
 
@@ -139,8 +165,8 @@ impl Realm {
     /// # Errors
     /// [`Error::Invalid`] for a time to live of zero or beyond the last instant there is.
     pub fn issue(&self, request: &TokenRequest) -> Result<IssuedToken> {
-        let key = self.keys.last().ok_or_else(no_key)?;
-        let now = self.clock.now();
+        let (keys, now) = (self.keys(), self.clock.now());
+        let key = signer(&keys, SigningKey::created_at, now).ok_or_else(no_key)?;
         let iat = now.as_seconds();
         let expiry = i64::try_from(request.ttl_seconds)
             .ok()
@@ -175,7 +201,7 @@ impl Realm {
             client_id,
         };
         let text = jws::sign(key, &claims).map_err(Error::internal)?;
-        Ok(IssuedToken { text: SecretText::new(text), id, expires_at })
+        Ok(IssuedToken { text: SecretText::new(text), id, key: key.shared_kid(), expires_at })
     }
 
     /// Who a token that was found right before says is calling, by its digest.
@@ -198,7 +224,8 @@ impl Realm {
     /// As [`Realm::verify`].
     pub fn examine(&self, token: &str) -> Result<ExaminedToken> {
         let principal = self.verify(token, None)?;
-        let claims: Claims = jws::verify(token, &self.keys).map_err(Error::Unauthenticated)?;
+        let (claims, _): (Claims, _) =
+            jws::verify(token, &self.keys()).map_err(Error::Unauthenticated)?;
         Ok(ExaminedToken {
             principal,
             issuer: claims.iss,
@@ -219,8 +246,8 @@ impl Realm {
         if let Some(verified) = self.verified.get(&digest) {
             return verified.at(self.clock.now());
         }
-        let claims: Claims = jws::verify(token, &self.keys)?;
-        let verified = claims.check(&self.issuer, Self::AUDIENCE)?;
+        let (claims, key): (Claims, _) = jws::verify(token, &self.keys())?;
+        let verified = claims.check(&self.issuer, Self::AUDIENCE, key)?;
         let principal = verified.clone().at(self.clock.now())?;
         self.verified.insert(digest, verified);
         Ok(principal)
@@ -231,6 +258,10 @@ impl fmt::Debug for Realm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Realm").field("issuer", &self.issuer).finish_non_exhaustive()
     }
+}
+
+fn some(keys: Vec<SigningKey>) -> Result<Arc<[SigningKey]>> {
+    if keys.is_empty() { Err(no_key()) } else { Ok(keys.into()) }
 }
 
 fn no_key() -> Error {

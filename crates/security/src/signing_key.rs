@@ -1,6 +1,7 @@
 //! The keys that the built-in realm signs its tokens with.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey, Signature};
 use base64::Engine as _;
@@ -23,7 +24,7 @@ pub struct SigningKey {
     seed: Zeroizing<[u8; 32]>,
     pair: Ed25519KeyPair,
     public: ParsedPublicKey,
-    kid: String,
+    kid: Arc<str>,
     created_at: Timestamp,
 }
 
@@ -39,13 +40,17 @@ impl SigningKey {
         let failed = |_| Error::internal("a signing key cannot be made from its seed");
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(failed)?;
         let public = ParsedPublicKey::new(&ED25519, pair.public_key()).map_err(failed)?;
-        let kid = thumbprint(&encode(pair.public_key()));
+        let kid = thumbprint(&encode(pair.public_key())).into();
         Ok(Self { seed, pair, public, kid, created_at })
     }
 
     /// The key's id: the thumbprint of its public part (RFC 7638).
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    pub(crate) fn shared_kid(&self) -> Arc<str> {
+        Arc::clone(&self.kid)
     }
 
     /// When it was made.
@@ -56,10 +61,11 @@ impl SigningKey {
     /// What to keep of it.
     pub fn seal(&self, vault: &Vault) -> Result<StoredSigningKey> {
         Ok(StoredSigningKey {
-            kid: self.kid.clone(),
+            kid: self.kid.to_string(),
             algorithm: ALGORITHM.to_owned(),
             sealed: vault.seal_signing_key(&self.kid, self.seed.as_slice())?,
             created_at: self.created_at,
+            needed_until: None,
         })
     }
 
@@ -69,7 +75,7 @@ impl SigningKey {
     /// [`Error::Internal`] if it was sealed under another master key, or changed, or is of an
     /// algorithm that this version does not know.
     pub fn open(vault: &Vault, stored: &StoredSigningKey) -> Result<Self> {
-        let StoredSigningKey { kid, algorithm, sealed, created_at } = stored;
+        let StoredSigningKey { kid, algorithm, sealed, created_at, needed_until: _ } = stored;
         if algorithm != ALGORITHM {
             return Err(Error::internal("a signing key has an unknown algorithm"));
         }
@@ -80,7 +86,7 @@ impl SigningKey {
         }
         seed.copy_from_slice(&secret);
         let key = Self::from_seed(seed, *created_at)?;
-        if key.kid == *kid {
+        if *key.kid == **kid {
             Ok(key)
         } else {
             Err(Error::internal("a signing key is not the one that its id names"))
@@ -93,7 +99,7 @@ impl SigningKey {
             "kty": "OKP",
             "crv": "Ed25519",
             "x": encode(self.pair.public_key()),
-            "kid": self.kid,
+            "kid": &*self.kid,
             "alg": ALGORITHM,
             "use": "sig",
         })
@@ -193,7 +199,8 @@ mod tests {
         let vault = vault();
         let sealed = vault.seal_signing_key("mine", &[7; 32]).unwrap();
         let (kid, algorithm) = ("mine".to_owned(), "EdDSA".to_owned());
-        let stored = StoredSigningKey { kid, algorithm, sealed, created_at: NOW };
+        let stored =
+            StoredSigningKey { kid, algorithm, sealed, created_at: NOW, needed_until: None };
         assert!(SigningKey::open(&vault, &stored).is_err());
     }
 

@@ -35,9 +35,19 @@ impl Service {
         let is_built_in = token.issuer() == self.realm.issuer();
         match names_built_in {
             Some(true) if !is_built_in => Err(Error::Unauthenticated(AuthFailure::UnknownRealm)),
-            Some(true) => self.realm.verify(bearer, realm),
-            None if is_built_in => self.realm.verify(bearer, None),
+            Some(true) => self.verify(bearer).await,
+            None if is_built_in => self.verify(bearer).await,
             Some(false) | None => self.external.verify(&token, digest, realm).await,
+        }
+    }
+
+    /// Who a token of the built-in realm says is calling, by the keys that there are now.
+    async fn verify(&self, bearer: &str) -> Result<Principal> {
+        match self.realm.verify(bearer, None) {
+            Err(Error::Unauthenticated(AuthFailure::UnknownKey)) if self.look_for_key().await? => {
+                self.realm.verify(bearer, None)
+            }
+            verified => verified,
         }
     }
 

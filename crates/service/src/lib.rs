@@ -21,6 +21,7 @@ use crate::idempotency::InFlight;
 use crate::meter::Meter;
 use crate::rates::Rates;
 use crate::realms::Registry;
+use crate::signing_keys::Looks;
 use crate::transparency::Told;
 
 mod api_keys;
@@ -38,6 +39,7 @@ mod realms;
 mod sessions;
 pub mod settler;
 mod setup;
+pub mod signing_keys;
 mod statistics;
 mod tenants;
 mod tokens;
@@ -54,6 +56,7 @@ pub use crate::oauth::{ClientProof, ClientToken, OauthError, ProvenClient};
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
 pub use crate::sessions::SignedIn;
 pub use crate::setup::{SetupError, Wiring};
+pub use crate::signing_keys::{KeyPurpose, RotatedKeys, SigningKeyStanding};
 pub use crate::users::UserDraft;
 
 /// The use cases over one store.
@@ -70,6 +73,7 @@ pub struct Service {
     told: Told,
     meter: Meter,
     in_flight: InFlight,
+    looks: Looks,
 }
 
 impl std::fmt::Debug for Service {

@@ -153,7 +153,7 @@ impl Service {
         proven.require(GrantType::ClientCredentials)?;
         let scopes = narrowed(scope, &proven.client.scopes)?;
         if !proven.client.grant_types.contains(&GrantType::RefreshToken) {
-            return self.issue(proven, scopes, None);
+            return self.issue(proven, scopes, None).await;
         }
         let (refresh_token, hash) = issue_refresh_token(proven.tenant, self.entropy());
         let new = NewSession {
@@ -163,7 +163,7 @@ impl Service {
             proof: None,
         };
         let session = self.store.begin_session(&proven.access()?, new).await?;
-        self.issue(proven, scopes, Some((session.id, refresh_token)))
+        self.issue(proven, scopes, Some((session.id, refresh_token))).await
     }
 
     /// The next pair of tokens for a refresh token, which is good once: who presents it again ends the
@@ -190,7 +190,7 @@ impl Service {
         let refresh = Refresh { presented, next, subject };
         match self.store.refresh_session(&proven.access()?, refresh).await {
             Ok(Refreshed::GoesOn(session)) => {
-                self.issue(proven, scopes, Some((session.id, refresh_token)))
+                self.issue(proven, scopes, Some((session.id, refresh_token))).await
             }
             Ok(Refreshed::Reused) | Err(Error::Unauthenticated(AuthFailure::Revoked)) => {
                 Err(OauthError::InvalidGrant)
@@ -215,7 +215,7 @@ impl Service {
         Ok(subject.filter(is_its_own).map(|subject| (presented, subject)))
     }
 
-    fn issue(
+    async fn issue(
         &self,
         proven: &ProvenClient,
         scopes: Scopes,
@@ -228,7 +228,8 @@ impl Service {
             scopes: scopes.clone(),
         };
         let (tenant, ttl_seconds) = (proven.tenant, ACCESS_TOKEN_SECONDS);
-        let token = self.realm.issue(&TokenRequest { tenant, bearer, session, ttl_seconds })?;
+        let request = TokenRequest { tenant, bearer, session, ttl_seconds };
+        let token = self.sign(&request).await?;
         Ok(ClientToken { token, refresh_token, scopes })
     }
 
@@ -242,7 +243,7 @@ impl Service {
         proven: &ProvenClient,
         token: &SecretText,
     ) -> Result<Option<ExaminedToken>> {
-        let Ok(examined) = self.realm.examine(token.expose()) else { return Ok(None) };
+        let Some(examined) = self.examine(token).await? else { return Ok(None) };
         let tenant = examined.principal.tenant;
         if tenant != proven.tenant && proven.tenant != TenantId::PLATFORM {
             return Ok(None);
@@ -255,6 +256,18 @@ impl Service {
         }
     }
 
+    /// What a token of the built-in realm says, if it is one, by the keys that there are now.
+    async fn examine(&self, token: &SecretText) -> Result<Option<ExaminedToken>> {
+        let examine = || self.realm.examine(token.expose());
+        let examined = match examine() {
+            Err(Error::Unauthenticated(AuthFailure::UnknownKey)) if self.look_for_key().await? => {
+                examine()
+            }
+            other => other,
+        };
+        Ok(examined.ok())
+    }
+
     /// Ends a token of the client, from the next request on; a refresh token with all that came of it. One that is no token, or over, is none
     /// any more (RFC 7009, section 2.2).
     ///
@@ -265,14 +278,14 @@ impl Service {
             self.store.end_session(&proven.access()?, presented).await?;
             return Ok(());
         }
-        let Ok(examined) = self.realm.examine(token.expose()) else { return Ok(()) };
+        let Some(examined) = self.examine(token).await? else { return Ok(()) };
         let principal = &examined.principal;
         let is_its_own = principal.tenant == proven.tenant
             && matches!(principal.kind, PrincipalKind::Client { id, .. } if id == proven.client.id);
         if !is_its_own {
             return Err(OauthError::UnauthorizedClient);
         }
-        let Some(ids) = principal.token else { return Ok(()) };
+        let Some(ids) = &principal.token else { return Ok(()) };
         let expires_at = Timestamp::from_millis(examined.expires_at.saturating_mul(1_000));
         let ended = EndedToken { id: ids.id.as_uuid(), expires_at, is_told: true };
         self.store.end_token(&proven.access()?, ended).await?;

@@ -60,7 +60,7 @@ impl Service {
             proof: Some(ProvenPassword { hash, attempt }),
         };
         let session = self.store.begin_session(&access, new).await.map_err(one_answer)?;
-        self.tokens_of(&access, user, &session, refresh_token)
+        self.tokens_of(&access, user, &session, refresh_token).await
     }
 
     /// Goes on with a user's session: gives the next pair of tokens for a refresh token.
@@ -79,7 +79,9 @@ impl Service {
         let (refresh_token, next) = issue_refresh_token(tenant, self.entropy());
         let refresh = Refresh { presented, next, subject: SessionSubject::User(user) };
         match self.store.refresh_session(&access, refresh).await? {
-            Refreshed::GoesOn(session) => self.tokens_of(&access, user, &session, refresh_token),
+            Refreshed::GoesOn(session) => {
+                self.tokens_of(&access, user, &session, refresh_token).await
+            }
             Refreshed::Reused => Err(Error::Unauthenticated(AuthFailure::Reused)),
         }
     }
@@ -127,7 +129,7 @@ impl Service {
         caller.authorize(tenant, tenant, Permission::Oneself)
     }
 
-    fn tokens_of(
+    async fn tokens_of(
         &self,
         access: &TenantAccess,
         user: UserId,
@@ -140,7 +142,7 @@ impl Service {
             session: Some(session.id),
             ttl_seconds: ACCESS_TOKEN_SECONDS,
         };
-        let access_token = self.realm.issue(&request)?.text;
+        let access_token = self.sign(&request).await?.text;
         Ok(SignedIn { access_token, refresh_token, expires_in: ACCESS_TOKEN_SECONDS })
     }
 }

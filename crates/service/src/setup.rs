@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
-use tenantry_domain::error::{Error, Result};
+use tenantry_domain::error::Error;
 use tenantry_domain::realm_rules::Reach;
 use tenantry_security::master_key::MasterKey;
 use tenantry_security::password::Passwords;
 use tenantry_security::realm::Realm;
-use tenantry_security::signing_key::SigningKey;
 use tenantry_security::vault::Vault;
 use tenantry_store::Store;
 
@@ -18,6 +17,7 @@ use crate::idempotency::InFlight;
 use crate::meter::Meter;
 use crate::rates::Rates;
 use crate::realms::{Http, Means, Registry};
+use crate::signing_keys::{Looks, first_keys};
 use crate::transparency::Told;
 
 /// Verified tokens that are remembered.
@@ -79,7 +79,7 @@ impl Service {
             return Err(SetupError::WrongMasterKey { bound });
         }
         let vault = Arc::new(Vault::new(&master_key, Arc::clone(&entropy)));
-        let keys = signing_keys(&*store, &vault, &*clock, &*entropy).await?;
+        let keys = first_keys(&*store, &vault, &*clock, &*entropy).await?;
         let realm =
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
         let means = Means { fetch: Arc::new(Http::default()), clock: Arc::clone(&clock), reach };
@@ -101,22 +101,7 @@ impl Service {
             told: Told::new(),
             meter,
             in_flight,
+            looks: Looks::default(),
         })
     }
-}
-
-/// The realm's signing keys; the first start makes one.
-async fn signing_keys(
-    store: &dyn Store,
-    vault: &Vault,
-    clock: &dyn Clock,
-    entropy: &dyn Entropy,
-) -> Result<Vec<SigningKey>> {
-    let mut stored = store.signing_keys().await?;
-    if stored.is_empty() {
-        let key = SigningKey::generate(entropy, clock.now())?;
-        store.add_first_signing_key(key.seal(vault)?).await?;
-        stored = store.signing_keys().await?;
-    }
-    stored.iter().map(|key| SigningKey::open(vault, key)).collect()
 }

@@ -35,7 +35,7 @@ impl Service {
         }
         let bearer = TokenBearer::Person { id: subject, role };
         let request = TokenRequest { tenant, bearer, session: None, ttl_seconds };
-        let token = self.realm.issue(&request)?;
+        let token = self.sign(&request).await?;
         let note = Note {
             action: Action::TokenIssued,
             resource_id: token.id.to_string(),

@@ -52,7 +52,7 @@ impl Service {
         }
         let tenant = access.tenant();
         let hour = Hour::of(self.now()).index();
-        let reader = match principal.token {
+        let reader = match &principal.token {
             Some(token) => Reader::Token(token.id),
             None => Reader::Actor(access.actor().id.clone()),
         };

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tenantry_domain::access::TenantAccess;
 use tenantry_domain::clock::Timestamp;
+use tenantry_domain::counts::Change;
 use tenantry_domain::credential::Sealed;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::ledger::Action;
 use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_store::Installation;
+use tenantry_store::posting::Deed;
 use tokio_postgres::Row;
 
 use crate::PostgresStore;
-use crate::session::Command;
+use crate::session::{Command, Session};
 use crate::sql::{Columns as _, params};
 
 /// Asks for the master key that the installation is bound to.
@@ -60,7 +64,7 @@ impl Installation for PostgresStore {
     }
 
     async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>> {
-        let sql = "SELECT kid, algorithm, sealed, created_at FROM signing_keys
+        let sql = "SELECT kid, algorithm, sealed, created_at, needed_until FROM signing_keys
              ORDER BY created_at, kid";
         self.read([Command::new(sql, Vec::new())], |[rows]| rows.iter().map(read_key).collect())
             .await
@@ -81,6 +85,64 @@ impl Installation for PostgresStore {
         })
         .await
     }
+
+    async fn add_signing_key(
+        &self,
+        access: &TenantAccess,
+        key: StoredSigningKey,
+        newest: &str,
+    ) -> Result<bool> {
+        change!(self, access, |books| {
+            if newest_key(&mut books.session).await?.as_deref() != Some(newest) {
+                return Ok(false);
+            }
+            books.session.write_one(
+                "INSERT INTO signing_keys (kid, algorithm, sealed, created_at)
+                 VALUES ($1, $2, $3, $4)",
+                params![&key.kid, &key.algorithm, key.sealed.0.clone(), key.created_at],
+            );
+            let details = serde_json::json!({ "createdAt": key.created_at });
+            let (action, change) = (Action::SigningKeyRotated, Change::None);
+            books.post(access, Deed { action, change, resource_id: key.kid.clone(), details })?;
+            Ok(true)
+        })
+    }
+
+    async fn keep_signing_key(&self, kid: &str, until: Timestamp) -> Result<bool> {
+        self.retried(|| async {
+            let mut session = self.database.transaction().await?;
+            let sql = "UPDATE signing_keys SET needed_until = greatest(needed_until, $2)
+                 WHERE kid = $1";
+            let is_there = session.execute(sql, params![kid, until]).await? > 0;
+            session.commit().await?;
+            Ok(is_there)
+        })
+        .await
+    }
+
+    async fn retire_signing_key(&self, access: &TenantAccess, kid: &str) -> Result<bool> {
+        change!(self, access, |books| {
+            if newest_key(&mut books.session).await?.as_deref() == Some(kid) {
+                return Ok(false);
+            }
+            let sql = "DELETE FROM signing_keys WHERE kid = $1";
+            if books.session.execute(sql, params![kid]).await? == 0 {
+                return Ok(false);
+            }
+            let (action, change) = (Action::SigningKeyRetired, Change::None);
+            let (resource_id, details) = (kid.to_owned(), serde_json::json!({}));
+            books.post(access, Deed { action, change, resource_id, details })?;
+            Ok(true)
+        })
+    }
+}
+
+/// The newest signing key. The lock of the platform's ledger keeps whoever changes one from the
+/// others.
+async fn newest_key(session: &mut Session) -> crate::error::Result<Option<String>> {
+    let sql = "SELECT kid FROM signing_keys ORDER BY created_at DESC, kid DESC LIMIT 1";
+    let rows = session.all(sql, Vec::new()).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Fails if the database's clock is further off than that. It showed `theirs` at some time between
@@ -106,5 +168,6 @@ fn read_key(row: &Row) -> crate::error::Result<StoredSigningKey> {
         algorithm: row.try_get(1)?,
         sealed: Sealed(row.try_get(2)?),
         created_at: row.at(3)?,
+        needed_until: row.at_if_any(4)?,
     })
 }

@@ -86,6 +86,13 @@ const MIGRATIONS: &[Migration] = &[
         spread: &["sessions", "refresh_tokens", "sign_in_failures", "invitations"],
         copied: &[],
     },
+    Migration {
+        version: 6,
+        name: "signing_keys_rotate",
+        sql: include_str!("../migrations/0006_signing_keys_rotate.sql"),
+        spread: &[],
+        copied: &[],
+    },
 ];
 
 impl Migration {

@@ -1,11 +1,11 @@
 //! OAuth clients.
 
 use async_trait::async_trait;
-use tenantry_domain::access::TenantAccess;
+use tenantry_domain::access::{TenantAccess, TokenIds};
 use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::counts::Change;
 use tenantry_domain::error::{Conflict, Error, Missing};
-use tenantry_domain::id::{OauthClientId, SessionId, TenantId, TokenId};
+use tenantry_domain::id::{OauthClientId, TenantId};
 use tenantry_domain::ledger::Action;
 use tenantry_domain::oauth_client::{
     ClientKeys, ClientStatus, ClientType, GrantType, NewOauthClient, OauthClient,
@@ -27,6 +27,7 @@ use crate::pages::page_of;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Json, ScopeLine, Value, Word, json, json_text, params};
 use crate::standing::Standing;
+use crate::statistician::{ids, is_ended};
 use crate::tenants::{ask_status, require};
 
 /// In the order of [`read`].
@@ -203,19 +204,19 @@ fn ask(tenant: TenantId, id: OauthClientId) -> Command {
 pub(crate) fn ask_calling(
     tenant: TenantId,
     client: OauthClientId,
-    token: Option<TokenId>,
-    session: Option<SessionId>,
+    token: Option<&TokenIds>,
 ) -> Command {
     let sql = concat!(
-        "SELECT t.status,
-             EXISTS (SELECT 1 FROM revoked_tokens WHERE tenant_id = $1 AND token_id IN ($3, $4)),
-             c.*
+        "SELECT t.status, ",
+        is_ended!(),
+        ", c.*
          FROM (SELECT status FROM tenants WHERE tenant_id = $1 AND status <> 'deleted') t
              LEFT JOIN (SELECT ",
         columns!(),
         " FROM oauth_clients WHERE tenant_id = $1 AND oauth_client_id = $2) c ON true"
     );
-    Command::new(sql, params![tenant, client, token, session])
+    let (token, session, key) = ids(token);
+    Command::new(sql, params![tenant, client, token, session, key])
 }
 
 /// The client, if it is there.

@@ -25,6 +25,16 @@ use crate::sql::{Columns as _, Word, count_columns, params};
 use crate::standing::Standing;
 use crate::{api_keys, oauth_clients, tenants};
 
+/// Whether a token was ended before its time, or its session, or its key is gone: by the tenant ($1),
+/// the token ($3), its session ($4) and its key ($5).
+macro_rules! is_ended {
+    () => {
+        "EXISTS (SELECT 1 FROM revoked_tokens WHERE tenant_id = $1 AND token_id IN ($3, $4))
+             OR $5::text IS NOT NULL AND NOT EXISTS (SELECT 1 FROM signing_keys WHERE kid = $5)"
+    };
+}
+pub(crate) use is_ended;
+
 /// Nobody of whom anything is known.
 pub(crate) const NOBODY: CallerState = CallerState { tenant: None, bearer: None, is_ended: false };
 
@@ -77,8 +87,7 @@ pub(crate) fn ask_caller(probe: Option<&CallerProbe>) -> Command {
             return api_keys::ask_presented(*tenant, *secret);
         }
         Some(CallerProbe { tenant, bearer: Some(BearerId::Client(client)), token }) => {
-            let (token, session) = ids(*token);
-            return oauth_clients::ask_calling(*tenant, *client, token, session);
+            return oauth_clients::ask_calling(*tenant, *client, token.as_ref());
         }
         Some(CallerProbe { tenant, bearer: Some(BearerId::External(id)), .. }) => {
             return ask_external(*tenant, id);
@@ -86,21 +95,21 @@ pub(crate) fn ask_caller(probe: Option<&CallerProbe>) -> Command {
         Some(CallerProbe { bearer: Some(BearerId::User(user)), .. }) => Some(*user),
         Some(CallerProbe { bearer: None, .. }) | None => None,
     };
-    let (token, session) = ids(probe.and_then(|it| it.token));
-    Command::new(
-        "SELECT t.status,
-             EXISTS (SELECT 1 FROM revoked_tokens WHERE tenant_id = $1 AND token_id IN ($3, $4)),
-             u.status, u.tenant_admin, u.member, u.email, u.name
+    let (token, session, key) = ids(probe.and_then(|it| it.token.as_ref()));
+    let sql = concat!(
+        "SELECT t.status, ",
+        is_ended!(),
+        ", u.status, u.tenant_admin, u.member, u.email, u.name
          FROM tenants t
              LEFT JOIN users u ON u.tenant_id = t.tenant_id AND u.tenant_id = $1 AND u.user_id = $2
-         WHERE t.tenant_id = $1 AND t.status <> 'deleted'",
-        params![probe.map(|it| it.tenant), user, token, session],
-    )
+         WHERE t.tenant_id = $1 AND t.status <> 'deleted'"
+    );
+    Command::new(sql, params![probe.map(|it| it.tenant), user, token, session, key])
 }
 
-/// What a token is looked for by among those that were ended.
-fn ids(token: Option<TokenIds>) -> (Option<TokenId>, Option<SessionId>) {
-    (token.map(|it| it.id), token.and_then(|it| it.session))
+/// What a token is looked for by among those that were ended, and its key among those that are there.
+pub(crate) fn ids(token: Option<&TokenIds>) -> (Option<TokenId>, Option<SessionId>, Option<&str>) {
+    (token.map(|it| it.id), token.and_then(|it| it.session), token.map(|it| &*it.key))
 }
 
 /// Asks for a tenant, for somebody of an external realm in it, and for the realm.

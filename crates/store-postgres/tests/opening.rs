@@ -41,6 +41,7 @@ async fn of_many_that_start_at_once_one_migrates() {
         "0003_revoked_tokens",
         "0004_realms",
         "0005_sessions",
+        "0006_signing_keys_rotate",
     ];
     assert_eq!(applied, known);
     for store in &stores {

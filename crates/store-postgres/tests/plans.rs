@@ -392,6 +392,7 @@ async fn where_tables_are_spread_each_has_its_place() {
         "0003_revoked_tokens (Citus: 1 tables spread by tenant_id, 0 copied to every node)",
         "0004_realms (Citus: 0 tables spread by tenant_id, 1 copied to every node)",
         "0005_sessions (Citus: 4 tables spread by tenant_id, 0 copied to every node)",
+        "0006_signing_keys_rotate (Citus: 0 tables spread by tenant_id, 0 copied to every node)",
     ];
     assert_eq!(applied, told);
     let asked = |condition: &str| {

@@ -104,6 +104,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "sessions",
         sql: include_str!("../migrations/0012_sessions.sql"),
     },
+    Migration {
+        version: 13,
+        name: "signing_keys_rotate",
+        sql: include_str!("../migrations/0013_signing_keys_rotate.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

@@ -17,8 +17,8 @@ use tenantry_domain::usage::{Bytes, CallCount};
 use crate::books::{corrected, head, next_due};
 use crate::error::Result;
 use crate::sql::{self, Number, Word, tenant_id};
-use crate::tokens;
 use crate::usage::{self, Schema};
+use crate::{installation, tokens};
 
 /// Months that are kept of a tenant's calls: the statistics tell two, and a report can be early.
 const MONTHS: usize = 4;
@@ -100,6 +100,8 @@ pub(crate) struct Snapshot {
     callers: Mutex<HashMap<BearerId, Bearer>>,
     /// In the snapshot of the platform's tenant, the realms of those who have called since.
     realms: Mutex<HashMap<String, RealmStanding>>,
+    /// In the snapshot of the platform's tenant, the ids of the signing keys.
+    signing_keys: Vec<String>,
 }
 
 impl Snapshot {
@@ -135,6 +137,10 @@ impl Snapshot {
             has_ended_tokens: tokens::has_ended(connection, tenant)?,
             callers: Mutex::default(),
             realms: Mutex::default(),
+            signing_keys: match tenant {
+                TenantId::PLATFORM => installation::kids(connection)?,
+                _ => Vec::new(),
+            },
         }))
     }
 
@@ -192,6 +198,12 @@ impl Snapshot {
         }
         callers.insert(bearer.clone(), found.clone());
         Ok(Some(found))
+    }
+
+    /// Whether a signing key is known, in the snapshot of the platform's tenant. It stays there until
+    /// that tenant is changed, whose ledger tells when it is removed.
+    pub(crate) fn has_signing_key(&self, kid: &str) -> bool {
+        self.signing_keys.iter().any(|it| it == kid)
     }
 
     /// What is known of a realm, in the snapshot of the platform's tenant; `read` reads it if nothing

@@ -23,7 +23,9 @@ use crate::projection::Memory;
 use crate::snapshot::{Calls, Snapshot};
 use crate::sql::{self, At, count_columns, tenant_id};
 use crate::usage::Schema;
-use crate::{Server, SqliteStore, api_keys, oauth_clients, realms, tenants, tokens, users};
+use crate::{
+    Server, SqliteStore, api_keys, installation, oauth_clients, realms, tenants, tokens, users,
+};
 
 /// Reads of the database between which somebody else was quicker; then calls are held up for one.
 const ATTEMPTS: usize = 8;
@@ -112,11 +114,13 @@ impl SqliteStore {
             }
             (bearer, _) => bearer,
         };
-        let is_ended = match probe.token {
+        let is_ended = match &probe.token {
+            None => false,
+            Some(token) if !self.has_signing_key(server, &token.key)? => true,
             Some(token) if snapshot.has_ended_tokens => self
                 .readers
                 .snapshot(|connection| tokens::is_ended(connection, probe.tenant, token))?,
-            _ => false,
+            Some(_) => false,
         };
         Ok(CallerState { tenant: Some(snapshot.status), bearer, is_ended })
     }
@@ -125,16 +129,32 @@ impl SqliteStore {
     /// the platform's tenant tells it, whose ledger has every change of a realm.
     fn realm_standing(&self, server: &Server, name: &str) -> Result<Option<RealmStanding>> {
         let read = || self.readers.snapshot(|connection| realms::standing(connection, name));
+        match self.platform(server)? {
+            Some(snapshot) => snapshot.realm(name, read),
+            None => read(),
+        }
+    }
+
+    /// Whether a signing key is (still) there, which the ledger of the platform's tenant tells, too.
+    fn has_signing_key(&self, server: &Server, kid: &str) -> Result<bool> {
+        match self.platform(server)? {
+            Some(snapshot) if snapshot.has_signing_key(kid) => Ok(true),
+            // The first one comes without an entry.
+            _ => self.readers.snapshot(|connection| installation::has_key(connection, kid)),
+        }
+    }
+
+    /// What the server remembers of the platform's tenant, or could.
+    fn platform(&self, server: &Server) -> Result<Option<Arc<Snapshot>>> {
         let platform = TenantId::PLATFORM;
-        let snapshot = match server.projection.snapshot(platform) {
-            Some(snapshot) => snapshot,
-            None if server.projection.is_changing(platform) => return read(),
-            None => match self.read_through(server, platform, Memory::Current)? {
-                Some((snapshot, _)) => snapshot,
-                None => return read(),
-            },
-        };
-        snapshot.realm(name, read)
+        match server.projection.snapshot(platform) {
+            Some(snapshot) => Ok(Some(snapshot)),
+            None if server.projection.is_changing(platform) => Ok(None),
+            None => {
+                let read = self.read_through(server, platform, Memory::Current)?;
+                Ok(read.map(|(snapshot, _)| snapshot))
+            }
+        }
     }
 
     /// The statistics of a tenant now; `None` if there is no such tenant (any more).
@@ -241,8 +261,14 @@ fn caller_state(
         Some(id) if tenant.is_some() => bearer(connection, probe.tenant, id, clock)?,
         _ => None,
     };
-    let ended = probe.token.map(|token| tokens::is_ended(connection, probe.tenant, token));
-    Ok(CallerState { tenant, bearer, is_ended: ended.transpose()?.unwrap_or_default() })
+    let is_ended = match &probe.token {
+        None => false,
+        Some(token) => {
+            !installation::has_key(connection, &token.key)?
+                || tokens::is_ended(connection, probe.tenant, token)?
+        }
+    };
+    Ok(CallerState { tenant, bearer, is_ended })
 }
 
 fn bearer(

@@ -62,7 +62,11 @@ pub(crate) fn end(
 }
 
 /// Whether a token, or its session, was ended before its time.
-pub(crate) fn is_ended(connection: &Connection, tenant: TenantId, token: TokenIds) -> Result<bool> {
+pub(crate) fn is_ended(
+    connection: &Connection,
+    tenant: TenantId,
+    token: &TokenIds,
+) -> Result<bool> {
     let sql = "SELECT 1 FROM revoked_tokens WHERE tenant_id = ?1 AND token_id IN (?2, ?3)";
     let session = token.session.map(|session| Id(session.as_uuid()));
     let values = params![tenant_id(tenant), Id(token.id.as_uuid()), session];

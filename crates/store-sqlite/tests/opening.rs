@@ -72,6 +72,7 @@ fn migrations_are_applied_once() {
             "0010_revoked_tokens",
             "0011_realms",
             "0012_sessions",
+            "0013_signing_keys_rotate",
             "0001_calls",
             "0002_calls_installation",
             "0003_calls_api_key_uses",
@@ -171,6 +172,7 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE api_key_secrets DROP COLUMN prefix;
          ALTER TABLE api_key_secrets DROP COLUMN created_at;
          DROP TABLE realms;
+         ALTER TABLE signing_keys DROP COLUMN needed_until;
          DELETE FROM schema_migrations WHERE version >= 5",
     );
 

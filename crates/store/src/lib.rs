@@ -130,6 +130,23 @@ pub trait Installation: Send + Sync {
     /// Keeps a first signing key. Does nothing if there is one: of two processes that start at
     /// once, one is first.
     async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<()>;
+
+    /// Keeps one more signing key, if the newest one is still `newest`; answers whether it is. The
+    /// authority is over the platform's own tenant, whose ledger says so.
+    async fn add_signing_key(
+        &self,
+        access: &TenantAccess,
+        key: StoredSigningKey,
+        newest: &str,
+    ) -> Result<bool>;
+
+    /// Has a signing key stay at least until then; answers whether it is still there.
+    async fn keep_signing_key(&self, kid: &str, until: Timestamp) -> Result<bool>;
+
+    /// Removes a signing key, unless it is the newest one; answers whether it was there. The next
+    /// request with a token that it has signed is refused, in every process. The authority is over
+    /// the platform's own tenant, whose ledger says so.
+    async fn retire_signing_key(&self, access: &TenantAccess, kid: &str) -> Result<bool>;
 }
 
 /// The hot path: who calls, and the numbers.

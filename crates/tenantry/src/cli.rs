@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tenantry_domain::access::Role;
@@ -85,6 +87,9 @@ pub(crate) enum Command {
     Copy(CopyFlags),
     /// Print the OpenAPI document
     Openapi,
+    /// The keys that the built-in realm signs its tokens with
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Administer the installation
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -102,8 +107,42 @@ pub(crate) struct ServerFlags {
     /// address in X-Forwarded-For that is none of them [default: none]
     #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<Network>>,
+    /// How old a signing key is when the server makes a new one, as in 90d; or never [default: 90d]
+    #[arg(long, env = "TENANTRY_SIGNING_KEY_AGE", value_name = "TIME")]
+    pub(crate) signing_key_age: Option<KeyAge>,
     #[command(flatten)]
     pub(crate) limits: GivenLimits,
+}
+
+/// At which age a signing key is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum KeyAge {
+    /// At none.
+    Never,
+    /// At this one.
+    Of(Duration),
+}
+
+impl FromStr for KeyAge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Younger ones would pile up: each stays a day for what it has signed.
+        match parse_ttl(text) {
+            _ if text == "never" => Ok(Self::Never),
+            Ok(seconds) if seconds >= 3_600 => Ok(Self::Of(Duration::from_secs(seconds))),
+            _ => Err("must be `never`, or a number with s, m, h or d, from 1h to 365d".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for KeyAge {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +169,18 @@ pub(crate) struct TokenFlags {
     /// How long it is valid: 90s, 15m, 1h, 7d
     #[arg(long, default_value = "1h", value_parser = parse_ttl)]
     pub(crate) ttl: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a new signing key, while servers run or not; older ones verify what they have signed
+    Rotate {
+        /// A key has leaked: the new one signs at once, and no token of the others is good any more
+        #[arg(long)]
+        now: bool,
+    },
+    /// Print the signing keys, oldest first
+    List,
 }
 
 #[derive(Debug, Subcommand)]
@@ -183,6 +234,15 @@ mod tests {
         }
         for text in ["", "0s", "1", "h", "366d", "-1h", "1hh", "99999999999999999999d"] {
             assert!(parse_ttl(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages_of_keys() {
+        assert_eq!("never".parse(), Ok(KeyAge::Never));
+        assert_eq!("2h".parse(), Ok(KeyAge::Of(Duration::from_hours(2))));
+        for text in ["", "0", "59m", "366d", "Never"] {
+            assert!(text.parse::<KeyAge>().is_err(), "{text}");
         }
     }
 }

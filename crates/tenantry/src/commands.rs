@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{AdminCommand, Cli, Command};
+use crate::cli::{AdminCommand, Cli, Command, KeysCommand};
 use crate::config::Settings;
 use crate::logging;
 
 mod admin;
 mod copy;
 mod demo;
+mod keys;
 mod migrate;
 mod progress;
 mod serve;
@@ -38,6 +39,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             Command::Migrate => migrate::run(&settings).await,
             Command::Copy(flags) => copy::run(&settings, &flags).await,
             Command::Openapi => print(&tenantry_web::openapi_json()),
+            Command::Keys(KeysCommand::Rotate { now }) => keys::rotate(&settings, now).await,
+            Command::Keys(KeysCommand::List) => keys::list(&settings).await,
             Command::Admin(AdminCommand::Create { email, name, tenant, password_stdin }) => {
                 admin::create(&settings, tenant, email, name, password_stdin).await
             }

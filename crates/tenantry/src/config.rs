@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use tenantry_security::secret::SecretText;
 use tenantry_store_postgres::Options;
 use tenantry_web::WebConfig;
 
-use crate::cli::{Common, LogFormat, ServerFlags};
+use crate::cli::{Common, KeyAge, LogFormat, ServerFlags};
 use crate::database::GivenDatabase;
 use crate::installation::Place;
 use crate::limits::GivenLimits;
@@ -29,6 +30,7 @@ struct File {
     listen: Option<SocketAddr>,
     metrics_public: bool,
     trusted_proxies: Vec<Network>,
+    signing_key_age: Option<KeyAge>,
     limits: GivenLimits,
     database: GivenDatabase,
 }
@@ -55,11 +57,14 @@ pub(crate) struct Settings {
     listen: Option<SocketAddr>,
     metrics_public: bool,
     trusted_proxies: Vec<Network>,
+    signing_key_age: Option<KeyAge>,
     limits: GivenLimits,
 }
 
 /// Where the server listens unless told.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// At which age a signing key is replaced unless told.
+const SIGNING_KEY_AGE: Duration = Duration::from_hours(90 * 24);
 /// Where the data is unless told.
 const DATA_DIR: &str = "tenantry-data";
 /// Holds the master key. Not a flag: other users of the machine could read it there.
@@ -90,6 +95,7 @@ impl Settings {
             listen: file.listen,
             metrics_public: file.metrics_public,
             trusted_proxies: file.trusted_proxies,
+            signing_key_age: file.signing_key_age,
             limits: file.limits,
         })
     }
@@ -115,6 +121,15 @@ impl Settings {
     /// Where to listen.
     pub(crate) fn listen(&self, flags: &ServerFlags) -> SocketAddr {
         flags.listen.or(self.listen).unwrap_or(LISTEN)
+    }
+
+    /// At which age a signing key is replaced; `None`: at none.
+    pub(crate) fn signing_key_age(&self, flags: &ServerFlags) -> Option<Duration> {
+        match flags.signing_key_age.or(self.signing_key_age) {
+            None => Some(SIGNING_KEY_AGE),
+            Some(KeyAge::Never) => None,
+            Some(KeyAge::Of(age)) => Some(age),
+        }
     }
 
     /// How the HTTP API behaves.
@@ -172,6 +187,7 @@ mod tests {
             listen: None,
             metrics_public: false,
             trusted_proxies: None,
+            signing_key_age: None,
             limits: GivenLimits::default(),
         };
         let settings = Settings::read(untold).unwrap();

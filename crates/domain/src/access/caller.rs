@@ -30,12 +30,14 @@ pub struct Principal {
 }
 
 /// What a token is known by, for who ends it before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TokenIds {
     /// The token itself.
     pub id: TokenId,
     /// The session it was issued in, which ends all of its tokens.
     pub session: Option<SessionId>,
+    /// The `kid` of the key that has signed it, whose end ends all of its tokens.
+    pub key: Arc<str>,
 }
 
 /// The kinds of principal.
@@ -94,7 +96,7 @@ impl Principal {
             PrincipalKind::Client { id, .. } => Some(BearerId::Client(*id)),
             PrincipalKind::External(external) => Some(BearerId::External(Arc::clone(&external.id))),
         };
-        CallerProbe { tenant: self.tenant, bearer, token: self.token }
+        CallerProbe { tenant: self.tenant, bearer, token: self.token.clone() }
     }
 }
 
@@ -160,7 +162,7 @@ pub struct CallerState {
     pub tenant: Option<TenantStatus>,
     /// What the probe asked for, if it is there.
     pub bearer: Option<Bearer>,
-    /// Whether the token or its session was ended before its time.
+    /// Whether the token or its session was ended before its time, or its key is gone.
     pub is_ended: bool,
 }
 

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tenantry_domain::access::PrincipalKind;
+use tenantry_domain::signing_key::KNOWN_AFTER_MS;
 
 use super::*;
 use crate::test_support::{ManualClock, SeededEntropy, uuid};
@@ -425,15 +426,33 @@ fn memory_is_bounded() {
 }
 
 #[test]
-fn the_newest_key_signs_and_all_verify() {
+fn the_newest_key_that_is_known_everywhere_signs_and_all_verify() {
     let (old, rotated) = (Fixture::new(), Fixture::with(vec![key(1), key(2)], 100));
     assert!(rotated.verify(&old.issue()).is_ok());
+    // Another process need not have heard of the second key yet.
+    assert!(old.verify(&rotated.issue()).is_ok());
+    rotated.clock.advance_millis(KNOWN_AFTER_MS);
     assert!(rotated.verify(&rotated.issue()).is_ok());
     old.refuses(&rotated.issue(), AuthFailure::UnknownKey);
     assert_eq!(rotated.realm.jwks(), json!({ "keys": [key(1).jwk(), key(2).jwk()] }));
     let clock = Arc::new(ManualClock::at(NOW));
     let entropy = Arc::new(SeededEntropy::new(1));
     assert!(Realm::new(ISSUER.to_owned(), Vec::new(), clock, entropy, 10).is_err());
+}
+
+#[test]
+fn what_a_key_has_signed_is_forgotten_with_it() {
+    let fixture = Fixture::new();
+    let token = fixture.issue();
+    assert!(fixture.verify(&token).is_ok());
+    fixture.realm.replace_keys(vec![key(1), key(2)]).unwrap();
+    assert_eq!((fixture.realm.cached_tokens(), fixture.verify(&token).is_ok()), (1, true));
+    assert!(fixture.realm.replace_keys(Vec::new()).is_err());
+    assert!(fixture.verify(&token).is_ok());
+    fixture.realm.replace_keys(vec![key(2)]).unwrap();
+    assert_eq!(fixture.realm.cached_tokens(), 0);
+    fixture.refuses(&token, AuthFailure::UnknownKey);
+    assert!(fixture.verify(&fixture.issue()).is_ok());
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub mod realms;
 pub mod reports;
 pub mod sessions;
 pub mod sign_ins;
+pub mod signing_keys;
 mod steps;
 pub mod tenants;
 pub mod tokens;
@@ -176,7 +177,6 @@ macro_rules! conformance_suite {
             installation {
                 a_store_answers
                 the_first_master_key_binds
-                there_is_one_first_signing_key
             }
             isolation {
                 an_unknown_tenant_is_not_found
@@ -276,6 +276,13 @@ macro_rules! conformance_suite {
                 nobody_gets_around_an_administrator_by_an_invitation
                 a_password_that_is_set_ends_sessions
             }
+            signing_keys {
+                there_is_one_first_key
+                each_step_is_told
+                of_two_at_once_one_is_next
+                a_key_is_needed_until_its_last_token_ends
+                what_a_key_has_signed_ends_with_it
+            }
             tenants {
                 the_platform_is_there
                 a_new_tenant_is_empty
@@ -346,6 +353,7 @@ mod tests {
             ("reports", include_str!("reports.rs")),
             ("sessions", include_str!("sessions.rs")),
             ("sign_ins", include_str!("sign_ins.rs")),
+            ("signing_keys", include_str!("signing_keys.rs")),
             ("tenants", include_str!("tenants.rs")),
             ("tokens", include_str!("tokens.rs")),
             ("users", include_str!("users.rs")),

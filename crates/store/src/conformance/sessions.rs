@@ -101,7 +101,8 @@ impl Fixture {
     /// Whether the access tokens of a session are no good any more.
     pub(super) async fn is_ended(&self, tenant: TenantId, session: SessionId) -> bool {
         let id = TokenId::generate(self.now(), self.entropy.as_ref());
-        let token = Some(TokenIds { id, session: Some(session) });
+        self.first_signing_key("first").await;
+        let token = Some(TokenIds { id, session: Some(session), key: "first".into() });
         let probe = CallerProbe { token, ..CallerProbe::of_tenant(tenant) };
         self.store.caller_state(&probe).await.unwrap().is_ended
     }

@@ -14,12 +14,15 @@ use tenantry_domain::token::EndedToken;
 use super::Fixture;
 use super::builders::{own, system};
 
+/// The key that has signed them.
+const KID: &str = "first";
+
 fn ids(f: &Fixture, session: Option<SessionId>) -> TokenIds {
-    TokenIds { id: TokenId::generate(f.now(), f.entropy.as_ref()), session }
+    TokenIds { id: TokenId::generate(f.now(), f.entropy.as_ref()), session, key: KID.into() }
 }
 
-async fn is_ended(f: &Fixture, tenant: TenantId, token: TokenIds) -> bool {
-    let probe = CallerProbe { token: Some(token), ..CallerProbe::of_tenant(tenant) };
+async fn is_ended(f: &Fixture, tenant: TenantId, token: &TokenIds) -> bool {
+    let probe = CallerProbe { token: Some(token.clone()), ..CallerProbe::of_tenant(tenant) };
     let state = f.store.caller_state(&probe).await.unwrap();
     let (with_statistics, _) = f.store.statistics(&probe, tenant).await.unwrap();
     assert_eq!(with_statistics, state);
@@ -31,7 +34,8 @@ pub async fn what_was_ended_is_known_at_once(f: &Fixture) {
     let (tenant, other) = (f.tenant("Acme").await, f.tenant("Other").await);
     let session = SessionId::generate(f.now(), f.entropy.as_ref());
     let (one, two, of_session) = (ids(f, None), ids(f, None), ids(f, Some(session)));
-    for token in [one, two, of_session] {
+    f.first_signing_key(KID).await;
+    for token in [&one, &two, &of_session] {
         assert!(!is_ended(f, tenant, token).await);
     }
     let end = async |id, is_told| {
@@ -39,9 +43,9 @@ pub async fn what_was_ended_is_known_at_once(f: &Fixture) {
         f.store.end_token(&system(tenant), token).await.unwrap()
     };
     assert!(end(one.id.as_uuid(), true).await);
-    assert!(is_ended(f, tenant, one).await);
-    assert!(!is_ended(f, tenant, two).await && !is_ended(f, tenant, of_session).await);
-    assert!(!is_ended(f, other, one).await);
+    assert!(is_ended(f, tenant, &one).await);
+    assert!(!is_ended(f, tenant, &two).await && !is_ended(f, tenant, &of_session).await);
+    assert!(!is_ended(f, other, &one).await);
     let entry = f.newest_entry(tenant).await;
     assert_eq!((entry.action, entry.resource_id), (Action::TokenRevoked, one.id.to_string()));
 
@@ -50,14 +54,15 @@ pub async fn what_was_ended_is_known_at_once(f: &Fixture) {
     assert!(!end(one.id.as_uuid(), true).await);
     assert!(end(session.as_uuid(), false).await);
     assert_eq!(f.entries(tenant).await.len(), before);
-    assert!(is_ended(f, tenant, of_session).await && !is_ended(f, tenant, two).await);
+    assert!(is_ended(f, tenant, &of_session).await && !is_ended(f, tenant, &two).await);
 }
 
 /// What has ended by itself since need not be remembered.
 pub async fn what_is_over_is_forgotten(f: &Fixture) {
     let tenant = f.tenant("Acme").await;
+    f.first_signing_key(KID).await;
     let (early, late) = (ids(f, None), ids(f, None));
-    for (token, millis) in [(early, 1_000), (late, 2_000)] {
+    for (token, millis) in [(&early, 1_000), (&late, 2_000)] {
         let expires_at = f.in_millis(millis);
         let token = EndedToken { id: token.id.as_uuid(), expires_at, is_told: true };
         f.store.end_token(&system(tenant), token).await.unwrap();
@@ -66,7 +71,7 @@ pub async fn what_is_over_is_forgotten(f: &Fixture) {
     assert_eq!(f.store.forget_ended_tokens(10).await.unwrap(), 0);
     f.clock.advance(1);
     assert_eq!(f.store.forget_ended_tokens(10).await.unwrap(), 1);
-    assert!(is_ended(f, tenant, late).await);
+    assert!(is_ended(f, tenant, &late).await);
     f.clock.advance(1_000);
     assert_eq!(f.store.forget_ended_tokens(10).await.unwrap(), 1);
     assert_eq!(f.store.forget_ended_tokens(10).await.unwrap(), 0);

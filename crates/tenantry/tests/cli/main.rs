@@ -30,6 +30,7 @@ mod readme;
 mod secrets;
 mod serve;
 mod settings;
+mod signing_keys;
 mod site;
 mod stopping;
 mod storm;

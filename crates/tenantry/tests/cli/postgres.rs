@@ -146,7 +146,7 @@ fn the_key_must_be_the_installation_s() {
     assert_eq!(
         applied,
         "applied 0001_initial, 0002_api_key_uses, 0003_revoked_tokens, 0004_realms, \
-         0005_sessions\n"
+         0005_sessions, 0006_signing_keys_rotate\n"
     );
     assert_eq!(without("migrate").succeeded().stdout, "the database is at this version already\n");
     without("verify").succeeded();

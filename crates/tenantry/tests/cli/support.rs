@@ -259,10 +259,14 @@ impl Server {
         body["data"].take()
     }
 
+    /// What it answers to everybody.
+    pub(crate) async fn public(&self, path: &str) -> reqwest::Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
     /// What it measures, by its name and labels as Prometheus writes them; 0 if it never was.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let url = format!("{}/metrics", self.url);
-        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let text = self.public("/metrics").await.text().await.unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.map_or(0, |value| value.parse().unwrap())
     }

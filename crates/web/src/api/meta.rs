@@ -65,7 +65,7 @@ struct Jwk {
     extensions(("x-tenantry-access" = json!("public")))
 )]
 pub(crate) async fn jwks(State(app): State<App>) -> Answer {
-    let keys = serde_json::to_vec(&app.service.realm().jwks()).map_err(Error::internal)?;
+    let keys = serde_json::to_vec(&app.service.public_keys().await).map_err(Error::internal)?;
     Ok(json_response(StatusCode::OK, keys))
 }
 

@@ -159,7 +159,7 @@ impl From<ExaminedToken> for IntrospectionBody {
             sub,
             aud: Some(Realm::AUDIENCE),
             iss: Some(token.issuer),
-            jti: principal.token.map(|ids| ids.id.to_string()),
+            jti: principal.token.as_ref().map(|ids| ids.id.to_string()),
             tenant: Some(principal.tenant.to_string()),
             role,
         }

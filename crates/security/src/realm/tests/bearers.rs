@@ -13,7 +13,7 @@ fn what_is_issued_is_believed() {
     let user = Principal {
         tenant: request.tenant,
         kind: PrincipalKind::User { id: UserId::from_uuid(uuid(8)), role: Role::TenantAdmin },
-        token: Some(TokenIds { id: issued.id, session: None }),
+        token: Some(TokenIds { id: issued.id, session: None, key: Arc::clone(&issued.key) }),
     };
     assert_eq!(fixture.verify(issued.text.expose()), Ok(user));
 
@@ -25,7 +25,7 @@ fn what_is_issued_is_believed() {
             token: issued.id.to_string().into(),
             role: Role::SuperAdmin,
         },
-        token: Some(TokenIds { id: issued.id, session: None }),
+        token: Some(TokenIds { id: issued.id, session: None, key: Arc::clone(&issued.key) }),
     };
     assert_eq!(fixture.verify(issued.text.expose()), Ok(operator));
 
@@ -38,7 +38,7 @@ fn what_is_issued_is_believed() {
     let client = Principal {
         tenant: request.tenant,
         kind: PrincipalKind::Client { id, scopes },
-        token: Some(TokenIds { id: issued.id, session }),
+        token: Some(TokenIds { id: issued.id, session, key: Arc::clone(&issued.key) }),
     };
     assert_eq!(fixture.verify(issued.text.expose()), Ok(client.clone()));
     let examined = fixture.realm.examine(issued.text.expose()).unwrap();
