@@ -116,11 +116,12 @@ impl SqliteStore {
         };
         let is_ended = match &probe.token {
             None => false,
-            Some(token) if !self.has_signing_key(server, &token.key)? => true,
-            Some(token) if snapshot.has_ended_tokens => self
-                .readers
-                .snapshot(|connection| tokens::is_ended(connection, probe.tenant, token))?,
-            Some(_) => false,
+            Some(token) => {
+                let is_ended =
+                    |connection: &Connection| tokens::is_ended(connection, probe.tenant, token);
+                !self.has_signing_key(server, &token.key)?
+                    || snapshot.has_ended_tokens && self.readers.snapshot(is_ended)?
+            }
         };
         Ok(CallerState { tenant: Some(snapshot.status), bearer, is_ended })
     }
