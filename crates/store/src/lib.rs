@@ -42,7 +42,6 @@ use tenantry_domain::oauth_client::{
     NewOauthClient, OauthClient, OauthClientFilter, OauthClientPatch,
 };
 use tenantry_domain::page::{Page, PageRequest};
-use tenantry_domain::signing_key::StoredSigningKey;
 use tenantry_domain::stats::Statistics;
 use tenantry_domain::tenant::{Governance, NewTenant, Tenant, TenantFilter, TenantPatch};
 use tenantry_domain::token::EndedToken;
@@ -54,6 +53,7 @@ use tenantry_domain::user::{
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod copying;
+mod installation;
 pub mod list;
 pub mod posting;
 mod purge;
@@ -63,6 +63,7 @@ pub mod repeats;
 mod sign_ins;
 pub mod verify;
 
+pub use crate::installation::Installation;
 pub use crate::purge::{Purge, Purged};
 pub use crate::realms::{RealmBy, Realms};
 pub use crate::recounts::{Pair, Recount, Recounts};
@@ -109,44 +110,6 @@ impl<T> Store for T where
         + Recounts
         + Purge
 {
-}
-
-/// What there is once for all tenants.
-#[async_trait]
-pub trait Installation: Send + Sync {
-    /// Whether the store can read and write now.
-    async fn ping(&self) -> Result<()>;
-
-    /// Binds the installation to a master key by that key's id, unless it is bound already.
-    /// Answers the id it is bound to.
-    async fn bind_master_key(&self, key_id: &str) -> Result<String>;
-
-    /// The id of the master key the installation is bound to, if it is.
-    async fn master_key_id(&self) -> Result<Option<String>>;
-
-    /// The signing keys, oldest first.
-    async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>>;
-
-    /// Keeps a first signing key. Does nothing if there is one: of two processes that start at
-    /// once, one is first.
-    async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<()>;
-
-    /// Keeps one more signing key, if the newest one is still `newest`; answers whether it is. The
-    /// authority is over the platform's own tenant, whose ledger says so.
-    async fn add_signing_key(
-        &self,
-        access: &TenantAccess,
-        key: StoredSigningKey,
-        newest: &str,
-    ) -> Result<bool>;
-
-    /// Has a signing key stay at least until then; answers whether it is still there.
-    async fn keep_signing_key(&self, kid: &str, until: Timestamp) -> Result<bool>;
-
-    /// Removes a signing key, unless it is the newest one; answers whether it was there. The next
-    /// request with a token that it has signed is refused, in every process. The authority is over
-    /// the platform's own tenant, whose ledger says so.
-    async fn retire_signing_key(&self, access: &TenantAccess, kid: &str) -> Result<bool>;
 }
 
 /// The hot path: who calls, and the numbers.
