@@ -99,7 +99,6 @@ fn complete(method: &str, path: &str, operation: &mut Operation, components: &mu
     }
     if access(operation) == Some(CLIENT) {
         headers::of_clients(operation);
-        operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(CLIENT, [])]);
     }
     let terms = terms::of(method, path, operation);
     parameters::complete(operation, path, gated, terms);
@@ -125,11 +124,6 @@ fn add_common_parts(components: &mut Components) {
         "An API key of the tenant, with the scope that the operation needs.",
     );
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
-    let client = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Basic)
-        .description(Some("What an OAuth client presents itself as, and its secret."))
-        .build();
-    components.add_security_scheme(CLIENT, SecurityScheme::Http(client));
     parameters::add(components);
     headers::add(components);
 }
@@ -198,7 +192,7 @@ mod tests {
                 let below = path.strip_prefix(API);
                 let gated = below.is_some_and(|path| !PUBLIC.contains(&path));
                 assert_eq!(gated, is_gated(operation), "{path}");
-                assert_eq!(access != "public", operation.security.is_some(), "{path}");
+                assert_eq!(gated, operation.security.is_some(), "{path}");
                 names.push(operation.operation_id.clone().expect(path));
             }
         }
