@@ -125,6 +125,9 @@ impl<D: Driver> World<D> {
             Step::Move(millis) => self.driver.clock().advance(millis),
             Step::NextMonth => self.driver.clock().set(Month::of(self.clock()).next().start()),
             Step::Settle(limit) => {
+                for tenant in &mut self.tenants {
+                    catch_up(&self.driver, tenant).await;
+                }
                 let settled = self.driver.store().settle(limit).await.unwrap();
                 // The limit is of instants, and two kinds of thing can expire at one.
                 assert!(settled.entries <= 2 * limit as u64);
@@ -182,14 +185,16 @@ async fn new_tenant<D: Driver>(driver: &D, number: u32) -> Tenant {
     Tenant::new(id, name, first[0].at)
 }
 
-/// Reads what was appended to a tenant's ledger; answers its actions.
+/// Reads what was appended to a tenant's ledger; answers its actions. That somebody of the platform has
+/// looked is told as well, and settles what has expired by then; it is nothing that was asked for.
 async fn catch_up<D: Driver>(driver: &D, tenant: &mut Tenant) -> Vec<Action> {
     let entries = driver.store().entries_after(tenant.id, tenant.head.0, 1_000).await.unwrap();
     for entry in &entries {
         assert!(entry.at >= tenant.head.1, "entry {} goes back", entry.seq);
         tenant.head = (entry.seq, entry.at);
     }
-    entries.iter().map(|entry| entry.action).collect()
+    let looks = [Action::StatisticsRead, Action::UsersRead];
+    entries.iter().map(|entry| entry.action).filter(|action| !looks.contains(action)).collect()
 }
 
 /// Makes one change, in what is driven and in the model.
@@ -200,6 +205,7 @@ async fn change_tenant<D: Driver>(
     change: &Change,
     id: Uuid,
 ) {
+    catch_up(driver, tenant).await;
     let clock = driver.clock().now();
     let at = tenant.now(clock);
     let refusal = refusal::<D>(tenant, own, change, id, at);
