@@ -9,9 +9,11 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{Components, Object, ObjectBuilder, OpenApi, Ref, RefOr, Response, Type};
 
 use crate::api::api_keys::RotationBody;
+use crate::api::oauth_bodies::FailureBody;
 use crate::error::Failure;
 use crate::router::{API, documented};
 
+mod clients;
 mod examples;
 mod failures;
 mod headers;
@@ -52,7 +54,7 @@ const CLIENT: &str = "client";
         (name = "Audit log", description = "What happened, and the counts after it."),
         (name = "Server", description = "The server itself; without a token."),
     ),
-    components(schemas(Failure<'_>, RotationBody)),
+    components(schemas(Failure<'_>, FailureBody, RotationBody)),
 )]
 struct Preamble;
 
@@ -98,7 +100,7 @@ fn complete(method: &str, path: &str, operation: &mut Operation, components: &mu
         operation.security = Some([bearer].into_iter().chain(key).collect());
     }
     if access(operation) == Some(CLIENT) {
-        headers::of_clients(operation);
+        clients::complete(operation);
     }
     let terms = terms::of(method, path, operation);
     parameters::complete(operation, path, gated, terms);

@@ -13,7 +13,7 @@ mod lists;
 pub(crate) mod meta;
 mod numbers;
 pub(crate) mod oauth;
-mod oauth_bodies;
+pub(crate) mod oauth_bodies;
 pub(crate) mod oauth_clients;
 pub(crate) mod realms;
 pub(crate) mod schemas;

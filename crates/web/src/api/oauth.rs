@@ -139,13 +139,6 @@ impl From<OauthError> for Failure {
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "A token.", body = TokenBody<'_>),
-        (status = 400, description = "What is wrong with the request.", body = FailureBody),
-        (status = 401, description = "The client is not known.", body = FailureBody),
-        (status = 408, description = "The body stopped coming.", body = FailureBody),
-        (status = 413, description = "The body is too long.", body = FailureBody),
-        (status = 415, description = "The body is no form.", body = FailureBody),
-        (status = 500, description = "Anything unexpected.", body = FailureBody),
-        (status = 503, description = "Not now.", body = FailureBody),
     ),
     extensions(("x-tenantry-access" = json!("client")))
 )]
@@ -192,13 +185,6 @@ pub(crate) async fn token(State(app): State<App>, form: FormBody) -> Response {
     request_body(content = TokenInQuestionForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "What it says.", body = IntrospectionBody),
-        (status = 400, description = "What is wrong with the request.", body = FailureBody),
-        (status = 401, description = "The client is not known.", body = FailureBody),
-        (status = 408, description = "The body stopped coming.", body = FailureBody),
-        (status = 413, description = "The body is too long.", body = FailureBody),
-        (status = 415, description = "The body is no form.", body = FailureBody),
-        (status = 500, description = "Anything unexpected.", body = FailureBody),
-        (status = 503, description = "Not now.", body = FailureBody),
     ),
     extensions(("x-tenantry-access" = json!("client")))
 )]
@@ -224,13 +210,6 @@ pub(crate) async fn introspect(State(app): State<App>, form: FormBody) -> Respon
     request_body(content = TokenInQuestionForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "It is no good from now on."),
-        (status = 400, description = "What is wrong with the request.", body = FailureBody),
-        (status = 401, description = "The client is not known.", body = FailureBody),
-        (status = 408, description = "The body stopped coming.", body = FailureBody),
-        (status = 413, description = "The body is too long.", body = FailureBody),
-        (status = 415, description = "The body is no form.", body = FailureBody),
-        (status = 500, description = "Anything unexpected.", body = FailureBody),
-        (status = 503, description = "Not now.", body = FailureBody),
     ),
     extensions(("x-tenantry-access" = json!("client")))
 )]

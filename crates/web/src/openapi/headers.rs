@@ -55,15 +55,6 @@ pub(super) fn tell(response: &mut Response, name: &str) {
     response.headers.insert(name.to_owned(), common("headers", name));
 }
 
-/// What those are told who prove themselves in the request.
-pub(super) fn of_clients(operation: &mut Operation) {
-    for (status, header) in [("401", CHALLENGE), ("503", RETRY_AFTER)] {
-        if let Some(response) = super::response(operation, status) {
-            tell(response, header);
-        }
-    }
-}
-
 /// Every answer has an id.
 pub(super) fn complete(operation: &mut Operation) {
     for response in operation.responses.responses.values_mut() {
