@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenantry_domain::clock::Clock;
+use tenantry_domain::error::Result;
 use tenantry_store::Store;
 
 /// Instants settled at once, so that no change waits long behind them.
@@ -39,38 +40,22 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
                 pause
             }
         };
-        let pause = match store.forget_marks(PURGE).await {
-            Ok(PURGE) => pause.min(PURGE_AGAIN),
-            Ok(_) => pause,
-            Err(error) => {
-                tracing::warn!(%error, "old answers could not be removed; nobody gets them");
-                pause
-            }
-        };
-        let pause = match store.forget_ended_tokens(PURGE).await {
-            Ok(PURGE) => pause.min(PURGE_AGAIN),
-            Ok(_) => pause,
-            Err(error) => {
-                tracing::warn!(%error, "tokens that have ended could not be removed; they are left");
-                pause
-            }
-        };
-        let pause = match store.forget_sessions(PURGE).await {
-            Ok(PURGE) => pause.min(PURGE_AGAIN),
-            Ok(_) => pause,
-            Err(error) => {
-                tracing::warn!(%error, "sessions that are over could not be removed; they are left");
-                pause
-            }
-        };
-        let pause = match store.forget_sign_ins(PURGE).await {
-            Ok(PURGE) => pause.min(PURGE_AGAIN),
-            Ok(_) => pause,
-            Err(error) => {
-                tracing::warn!(%error, "old failures to sign in could not be removed; they are left");
-                pause
-            }
-        };
+        let pause = after(store.forget_marks(PURGE).await, "old answers", pause);
+        let pause = after(store.forget_ended_tokens(PURGE).await, "tokens that have ended", pause);
+        let pause = after(store.forget_sessions(PURGE).await, "sessions that are over", pause);
+        let pause = after(store.forget_sign_ins(PURGE).await, "old failures to sign in", pause);
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// How long to pause when something was removed, of which there may be more.
+fn after(removed: Result<u32>, what: &str, pause: Duration) -> Duration {
+    match removed {
+        Ok(PURGE) => pause.min(PURGE_AGAIN),
+        Ok(_) => pause,
+        Err(error) => {
+            tracing::warn!(%error, what, "what nobody needs any more could not be removed");
+            pause
+        }
     }
 }

@@ -120,10 +120,19 @@ impl SignIns for SqliteStore {
     }
 
     async fn forget_sign_ins(&self, limit: u32) -> tenantry_domain::error::Result<u32> {
-        let context = self.context.clone();
+        let now = self.context.clock.now();
+        let long_ago = At(now.plus_millis(-FAILURES_KEPT_MS));
+        // Mostly there is nothing to do, and then the writer is left alone.
+        let failures = "SELECT 1 FROM sign_in_failures WHERE last_at <= ?1 LIMIT 1";
+        let invitations = "SELECT 1 FROM invitations WHERE expires_at <= ?1 LIMIT 1";
+        let is_due = |connection: &Connection| {
+            Ok(sql::exists(connection, failures, [long_ago])?
+                || sql::exists(connection, invitations, [At(now)])?)
+        };
+        if !self.read(is_due)? {
+            return Ok(0);
+        }
         let work = move |connection: &Connection| {
-            let now = context.clock.now();
-            let long_ago = At(now.plus_millis(-FAILURES_KEPT_MS));
             let sql = "DELETE FROM sign_in_failures WHERE (tenant_id, subject) IN
                  (SELECT tenant_id, subject FROM sign_in_failures WHERE last_at <= ?1 LIMIT ?2)";
             let failures = sql::execute(connection, sql, params![long_ago, limit])?;

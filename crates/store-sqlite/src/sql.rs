@@ -203,6 +203,11 @@ pub(crate) fn all<T>(
     Ok(rows)
 }
 
+/// Whether there is a row.
+pub(crate) fn exists(connection: &Connection, sql: &str, values: impl Params) -> Result<bool> {
+    Ok(optional(connection, sql, values, |_| Ok(()))?.is_some())
+}
+
 /// Runs a statement; answers how many rows it changed.
 pub(crate) fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize> {
     Ok(connection.prepare_cached(sql)?.execute(params)?)
