@@ -1,6 +1,6 @@
 //! Examples of what is sent and answered, all with one cast: Acme Corporation and its people.
 //!
-//! `crates/web/tests/document.rs` sends every request that is here to a server, and holds every
+//! `crates/web/tests/api/document.rs` sends every request that is here to a server, and holds every
 //! answer against its schema.
 
 mod api_keys;

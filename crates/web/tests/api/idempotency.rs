@@ -1,11 +1,5 @@
 //! A request that arrives twice under the same `Idempotency-Key` takes effect once.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;

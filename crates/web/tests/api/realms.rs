@@ -1,11 +1,5 @@
 //! External realms over HTTP, from their making to their end.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Answer, Bearer, TestApp};

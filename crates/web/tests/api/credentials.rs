@@ -1,12 +1,6 @@
 //! Credentials of the vault over HTTP, from their making to their end, with the statistics beside
 //! them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;

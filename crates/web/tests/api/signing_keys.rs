@@ -1,11 +1,5 @@
 //! The signing keys of the built-in realm are replaced, by hand and by age.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use std::time::Duration;
 
 use base64::Engine as _;

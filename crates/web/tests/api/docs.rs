@@ -1,7 +1,5 @@
 //! The page that the API is browsed on and tried from, in a real browser.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::path::Path;
 
 use serde_json::{Value, json};

@@ -1,11 +1,5 @@
 //! People of the built-in realm sign in, go on, sign out and set their passwords.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;

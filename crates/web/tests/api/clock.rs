@@ -1,7 +1,5 @@
 //! A clock that steps back, in the process that goes on and in the next one.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use serde_json::{Value, json};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::id::TenantId;

@@ -1,20 +1,13 @@
 //! Hostile text and JSON in every field that the document tells of: refused, nothing changed, and
 //! the server goes on answering.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that fails should say where"
-)]
-
-mod fields;
-
 use std::collections::BTreeMap;
 
-use fields::edges::is;
-use fields::{Document, Field, Operation, Target, object, refuses};
 use serde_json::Value;
 use tenantry_testkit::Answer;
+
+use crate::fields::edges::is;
+use crate::fields::{Document, Field, Operation, Target, object, refuses};
 
 /// Opaque texts: somebody else made them, and nobody is shown them as a name. Control characters are
 /// refused there too, and nothing else is.

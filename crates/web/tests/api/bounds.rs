@@ -1,19 +1,12 @@
 //! Every field that the document tells of has its bounds there, and is held to them: a value at each
 //! edge is taken, and one beyond it is a 422 that names the field and changes nothing.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that fails should say where"
-)]
-
-mod fields;
-
 use std::collections::BTreeMap;
 
-use fields::edges::{self, is};
-use fields::{Document, Field, Operation, Target, object, refuses};
 use serde_json::Value;
+
+use crate::fields::edges::{self, is};
+use crate::fields::{Document, Field, Operation, Target, object, refuses};
 
 /// Fields without bounds, and why.
 const UNBOUNDED: [(&str, &str); 1] =

@@ -1,13 +1,6 @@
 //! The administration API under the random sequences of the store's suite: the same steps and the
 //! same model, and over a real port the same numbers after each of them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 

@@ -1,11 +1,5 @@
 //! Importing users over HTTP, as NDJSON and as CSV.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that fails should say where"
-)]
-
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};

@@ -1,11 +1,5 @@
 //! Erasing a person, and what an administrator is warned about, over HTTP.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that fails should say where"
-)]
-
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};

@@ -7,12 +7,6 @@
 //! when it ended, and of two reads one after the other the second must not have an earlier one. What
 //! the store answers beneath does say it (`ledger_seq`), so there it must be that very entry.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -1,12 +1,6 @@
 //! The OpenAPI document is true: its examples fit its schemas, and what they say can be sent
 //! succeeds. (That no answer differs from it is part of every test: `Request::send` looks.)
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! Two who change the same thing: tags, conditions, and merge patches (RFC 7396).
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Answer, Bearer, TestApp};

@@ -1,14 +1,8 @@
 //! Every operation of the OpenAPI document as every kind of caller. A new operation without a row
 //! here fails the test, and so does a row without an operation.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
-#[expect(dead_code, reason = "other tests have more of it")]
-mod provider;
-
 use std::collections::BTreeSet;
 
-use provider::Provider;
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;
@@ -17,6 +11,8 @@ use tenantry_domain::scope::Scope;
 use tenantry_security::realm::{TokenBearer, TokenRequest};
 use tenantry_security::secret::SecretText;
 use tenantry_testkit::{Answer, Bearer, Request, TestApp};
+
+use crate::provider::Provider;
 
 /// Who may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

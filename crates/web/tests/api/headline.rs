@@ -1,11 +1,5 @@
 //! The statistics endpoint, row by row of its contract, over a real port.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use serde_json::json;
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;

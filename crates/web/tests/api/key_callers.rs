@@ -1,11 +1,5 @@
 //! API keys as callers: what a key may is what its scopes say, for as long as it is good.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
 use tenantry_domain::id::TenantId;

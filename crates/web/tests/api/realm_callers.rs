@@ -1,20 +1,13 @@
 //! People of external realms as callers: who they are, what they may, and for how long.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
-mod provider;
-
 use std::collections::BTreeMap;
 
 use aws_lc_rs::hmac;
-use provider::{Manner, NOW, Provider, encode, header, jwk, sign, sign_by_p256, with};
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Answer, Bearer, Request, TestApp};
+
+use crate::provider::{Manner, NOW, Provider, encode, header, jwk, sign, sign_by_p256, with};
 
 const REALM: &str = "/api/v1/admin/realms/corp";
 /// Long enough that keys are fetched anew before the next request, in milliseconds.

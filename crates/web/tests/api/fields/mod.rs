@@ -43,7 +43,7 @@ pub(crate) struct Field {
 
 impl Document {
     pub(crate) fn read() -> Self {
-        Self(serde_json::from_str(include_str!("../../../../openapi.json")).unwrap())
+        Self(serde_json::from_str(include_str!("../../../../../openapi.json")).unwrap())
     }
 
     /// Every operation that takes something to be checked.

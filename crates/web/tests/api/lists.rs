@@ -1,11 +1,5 @@
 //! Every list, in every order that its document tells of: totals, pages and cursors.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! Access transparency: what the platform's people read of a tenant, its audit log tells.
 
-#![expect(clippy::indexing_slicing, reason = "a test that fails should say where")]
-
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Bearer, TestApp};
