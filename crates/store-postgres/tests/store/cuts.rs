@@ -1,10 +1,6 @@
 //! What leaves nothing in the ledger and whose commit is cut off, as reports of other services: it is
 //! looked for by its mark, and takes effect once. And reads that are cut off, which are asked anew.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
-mod databases;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +20,8 @@ use tenantry_store::conformance::builders::{all, own, platform, system};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tenantry_testkit_postgres::{Database, Fault, Proxy};
+
+use crate::databases;
 
 /// A process that reaches the database by way of a proxy.
 async fn process(database: &Database) -> (Proxy, Fixture) {

@@ -1,13 +1,13 @@
 //! Time as a writer where somebody has laid hands on a tenant's books.
 
-mod databases;
-
 use std::sync::Arc;
 
 use tenantry_store::Settled;
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy};
 use tenantry_store::verify::verify;
 use tenantry_store_postgres::PostgresStore;
+
+use crate::databases;
 
 #[tokio::test]
 async fn one_tenant_whose_books_do_not_fit_stops_the_time_of_no_other() {

@@ -1,7 +1,5 @@
 //! What opening a database does and refuses, and what it says.
 
-mod databases;
-
 use std::sync::Arc;
 
 use tenantry_domain::id::TenantId;
@@ -11,7 +9,7 @@ use tenantry_store_postgres::{Limits, OpenError, Options, PostgresStore};
 use tenantry_testkit_postgres::Database;
 use tokio::task::JoinSet;
 
-use crate::databases::{CLUSTER, options};
+use crate::databases::{self, CLUSTER, options};
 
 async fn migrate(options: &Options, seed: u64) -> Result<(PostgresStore, Vec<String>), OpenError> {
     let (clock, entropy) = (ManualClock::default(), SeededEntropy::new(seed));

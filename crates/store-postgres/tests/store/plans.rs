@@ -5,14 +5,6 @@
 //! No statement is written down here: the store does what it is for on a loaded and analysed database,
 //! and the server logs how it went about every statement that came.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails should say where"
-)]
-
-mod databases;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +15,8 @@ use tenantry_store::conformance::builders::{all, platform, system};
 use tenantry_store::conformance::{self as suite, Fixture, ManualClock, SeededEntropy};
 use tenantry_store_postgres::PostgresStore;
 use tenantry_testkit_postgres::Database;
+
+use crate::databases;
 
 /// What is there once, not of one tenant.
 const GLOBAL: &[&str] =
@@ -423,7 +417,7 @@ async fn tables_of_before_are_spread_after_the_next_migrations() {
     let (newest, database) = (databases::migrated().await, databases::CLUSTER.database());
     let first = "SELECT checksum FROM tenantry_migrations WHERE version = 1";
     let first = newest.run(first);
-    database.run(include_str!("../migrations/0001_initial.sql"));
+    database.run(include_str!("../../migrations/0001_initial.sql"));
     database.run(&format!(
         "CREATE TABLE tenantry_migrations (version bigint PRIMARY KEY, name text NOT NULL,
              checksum text NOT NULL, applied_at bigint NOT NULL);

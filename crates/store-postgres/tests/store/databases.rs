@@ -1,7 +1,5 @@
 //! The databases of a test process: each a copy of one that was migrated once.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
 use std::sync::{Arc, LazyLock};
 
 use tenantry_store::conformance::{ManualClock, SeededEntropy};

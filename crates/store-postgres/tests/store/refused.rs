@@ -1,8 +1,6 @@
 //! A server that does not let a process in any more, or not so often: what is asked of it fails with
 //! what passes, and goes on by itself once it does.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 

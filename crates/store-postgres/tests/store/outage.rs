@@ -1,10 +1,6 @@
 //! A database that is gone for a while, or that nobody can get at: what is asked of it fails in time,
 //! with what passes, and goes on by itself afterwards.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
-mod databases;
-
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +15,8 @@ use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_ex
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tenantry_testkit_postgres::{Cluster, Database, Held};
 use tokio::task::JoinSet;
+
+use crate::databases;
 
 /// How long a process waits that has little patience, and one that has much.
 const SOON: Duration = Duration::from_millis(300);

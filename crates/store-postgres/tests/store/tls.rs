@@ -1,7 +1,5 @@
 //! What each mode of TLS takes and refuses, of a server that speaks it and admits some only so.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::{Arc, LazyLock};
 
 use tenantry_store::Installation as _;

@@ -1,10 +1,6 @@
 //! Several processes on one database: whatever one of them has answered, every other one's next read
 //! has, and none of them counts in another one's rows.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
-mod databases;
-
 use std::sync::Arc;
 
 use tenantry_domain::usage::Tally;
@@ -12,6 +8,8 @@ use tenantry_store::conformance::builders::calls;
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
 use tenantry_store_postgres::PostgresStore;
 use tenantry_testkit_postgres::Database;
+
+use crate::databases;
 
 /// Another process on this database, under a clock that shows the same.
 async fn process(database: &Database, seed: u64) -> Fixture {
@@ -50,7 +48,8 @@ async fn a_slot_is_taken_over() {
     let tenant = one.tenant("Acme").await;
     one.store.count_calls(Tally::from_iter([calls(tenant, 3, one.now())])).await.unwrap();
     drop(one);
-    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    let held = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+        WHERE locktype = 'advisory' AND datname = current_database()";
     while database.run(held) != "0" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }

@@ -1,18 +1,17 @@
 //! The behaviour that every store has.
 
-mod databases;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry_store::conformance::{Factory, Fixture, ManualClock, SeededEntropy};
 use tenantry_store_postgres::PostgresStore;
 
+use crate::databases;
+
 struct Postgres;
 
 #[async_trait]
 impl Factory for Postgres {
-    #[expect(clippy::unwrap_used, reason = "a store that cannot be opened fails the test")]
     async fn fixture(&self) -> Fixture {
         let database = databases::migrated().await;
         let clock = Arc::new(ManualClock::default());

@@ -1,9 +1,5 @@
 //! Reads that share a round trip: each has its own answer, whoever goes away, and waits its own time.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
-mod databases;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +11,8 @@ use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_ex
 use tenantry_store_postgres::{Limits, Options, PostgresStore};
 use tenantry_testkit_postgres::Database;
 use tokio::task::JoinSet;
+
+use crate::databases;
 
 /// A process that has one connection to read.
 async fn process(database: &Database, limits: Limits) -> Fixture {
