@@ -115,6 +115,10 @@ words! {
         SigningKeyRotated = "SIGNING_KEY_ROTATED",
         /// A signing key was removed: what it has signed is no good any more.
         SigningKeyRetired = "SIGNING_KEY_RETIRED",
+        /// The installation was bound to a new master key.
+        MasterKeyRotated = "MASTER_KEY_ROTATED",
+        /// A master key opens nothing any more.
+        MasterKeyRetired = "MASTER_KEY_RETIRED",
     }
 }
 
@@ -161,6 +165,7 @@ impl Action {
             }
             Self::RealmCreated | Self::RealmUpdated | Self::RealmDeleted => ResourceKind::Realm,
             Self::SigningKeyRotated | Self::SigningKeyRetired => ResourceKind::SigningKey,
+            Self::MasterKeyRotated | Self::MasterKeyRetired => ResourceKind::MasterKey,
         }
     }
 }
@@ -193,6 +198,8 @@ words! {
         Realm = "realm",
         /// A signing key of the built-in realm.
         SigningKey = "signing_key",
+        /// The key that secrets are sealed under.
+        MasterKey = "master_key",
     }
 }
 

@@ -215,6 +215,9 @@ pub enum Error {
         if *.0 > 0 { "ahead of" } else { "behind" }
     )]
     ClockDiffers(i64),
+    /// A secret is sealed under a master key that this process does not know.
+    #[error("a secret is sealed under a master key that this process does not know")]
+    UnknownMasterKey,
     /// Anything unexpected. The text is for the log, never for the caller.
     #[error("internal: {0}")]
     Internal(String),

@@ -58,6 +58,23 @@ pub struct Mark {
     pub id: Hash,
     /// A digest of what it says: which request it is.
     pub request: Hash,
+    /// That digest under the master key before, by which a mark is known that was left then.
+    pub before: Option<Hash>,
+}
+
+/// The digests of a request under the master key of now, and under the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestDigests {
+    /// Under the one of now.
+    pub now: Hash,
+    /// Under the one before, if it is known.
+    pub before: Option<Hash>,
+}
+
+impl From<Hash> for RequestDigests {
+    fn from(now: Hash) -> Self {
+        Self { now, before: None }
+    }
 }
 
 impl Mark {
@@ -67,7 +84,7 @@ impl Mark {
         actor: &Actor,
         route: &str,
         key: &IdempotencyKey,
-        request: Hash,
+        request: impl Into<RequestDigests>,
     ) -> Self {
         let id = digest(&[
             b"tenantry/idempotency/1",
@@ -77,7 +94,13 @@ impl Mark {
             route.as_bytes(),
             key.0.as_bytes(),
         ]);
-        Self { tenant, id, request }
+        let RequestDigests { now, before } = request.into();
+        Self { tenant, id, request: now, before }
+    }
+
+    /// Whether a request with this digest is this one.
+    pub fn is_of(&self, request: Hash) -> bool {
+        self.request == request || self.before == Some(request)
     }
 }
 
@@ -196,7 +219,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_made_of_the_outcome() {
-        let mark = Mark { tenant: TenantId::PLATFORM, id: Hash([1; 32]), request: Hash([2; 32]) };
+        let (id, request) = (Hash([1; 32]), Hash([2; 32]));
+        let mark = Mark { tenant: TenantId::PLATFORM, id, request, before: None };
         let idempotency =
             Idempotency::new(mark, |text: &String| Ok(Sealed(text.clone().into_bytes())));
         assert_eq!(idempotency.record(&"done".to_owned()).unwrap().0, b"done");

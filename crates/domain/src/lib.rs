@@ -23,6 +23,7 @@ pub mod patch;
 pub mod realm;
 pub mod realm_rules;
 pub mod scope;
+pub mod sealing;
 pub mod session;
 pub mod sign_in;
 pub mod signing_key;

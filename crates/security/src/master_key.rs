@@ -11,6 +11,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use crate::secret::SecretText;
 
 const KEY_LEN: usize = 32;
+/// How long a key's id is, in bytes.
+pub(crate) const KEY_ID_LEN: usize = 8;
 
 /// The text was not a master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,15 @@ impl MasterKey {
         }
     }
 
+    /// The key with these bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, MasterKeyError> {
+        bytes.try_into().map(Self).map_err(|_| MasterKeyError)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// A new key.
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let mut key = Self([0; KEY_LEN]);
@@ -53,7 +64,7 @@ impl MasterKey {
         format!("{:016x}", u64::from_be_bytes(self.id_bytes()))
     }
 
-    pub(crate) fn id_bytes(&self) -> [u8; 8] {
+    pub(crate) fn id_bytes(&self) -> [u8; KEY_ID_LEN] {
         *self.derive("master key id")
     }
 

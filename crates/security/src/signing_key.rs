@@ -10,6 +10,7 @@ use serde_json::json;
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::entropy::Entropy;
 use tenantry_domain::error::{Error, Result};
+use tenantry_domain::sealing::SealedFor;
 use tenantry_domain::signing_key::StoredSigningKey;
 use zeroize::Zeroizing;
 
@@ -63,7 +64,8 @@ impl SigningKey {
         Ok(StoredSigningKey {
             kid: self.kid.to_string(),
             algorithm: ALGORITHM.to_owned(),
-            sealed: vault.seal_signing_key(&self.kid, self.seed.as_slice())?,
+            sealed: vault
+                .seal(&SealedFor::SigningKey(self.kid.to_string()), self.seed.as_slice())?,
             created_at: self.created_at,
             needed_until: None,
         })
@@ -79,7 +81,7 @@ impl SigningKey {
         if algorithm != ALGORITHM {
             return Err(Error::internal("a signing key has an unknown algorithm"));
         }
-        let secret = vault.open_signing_key(kid, sealed)?;
+        let secret = vault.open(&SealedFor::SigningKey(kid.clone()), sealed)?;
         let mut seed = Zeroizing::new([0; 32]);
         if secret.len() != seed.len() {
             return Err(Error::internal("a signing key has a wrong length"));
@@ -141,7 +143,7 @@ mod tests {
 
     fn vault() -> Vault {
         let entropy = Arc::new(SeededEntropy::new(5));
-        Vault::new(&MasterKey::generate(&*entropy), entropy)
+        Vault::new(MasterKey::generate(&*entropy), entropy)
     }
 
     #[test]
@@ -188,7 +190,7 @@ mod tests {
         assert!(open(other.kid(), "EdDSA", &vault).is_err());
         assert!(open(key.kid(), "ES256", &vault).is_err());
         let elsewhere = Vault::new(
-            &MasterKey::generate(&SeededEntropy::new(6)),
+            MasterKey::generate(&SeededEntropy::new(6)),
             Arc::new(SeededEntropy::new(7)),
         );
         assert!(open(key.kid(), "EdDSA", &elsewhere).is_err());
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn what_is_sealed_under_a_wrong_id_is_refused() {
         let vault = vault();
-        let sealed = vault.seal_signing_key("mine", &[7; 32]).unwrap();
+        let sealed = vault.seal(&SealedFor::SigningKey("mine".to_owned()), &[7; 32]).unwrap();
         let (kid, algorithm) = ("mine".to_owned(), "EdDSA".to_owned());
         let stored =
             StoredSigningKey { kid, algorithm, sealed, created_at: NOW, needed_until: None };

@@ -14,9 +14,11 @@ use tenantry_domain::error::{Error, FieldError, Result};
 use tenantry_domain::id::{CredentialId, TenantId};
 use tenantry_domain::page::{Page, PageRequest};
 use tenantry_domain::patch::Patch;
+use tenantry_domain::sealing::SealedFor;
 use tenantry_domain::text::Name;
 use tenantry_security::secret::{SecretBytes, SecretText};
 use tenantry_security::vault::Vault;
+use tenantry_store::Opening;
 
 use crate::Service;
 use crate::idempotency::lock;
@@ -162,15 +164,15 @@ impl Service {
         integration: &IntegrationId,
         id: CredentialId,
     ) -> Result<RevealedCredential> {
-        let (vault, tenant) = (Arc::clone(&self.vault), access.tenant());
+        let tenant = access.tenant();
         let opened = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&opened);
-        let open = move |credential: &Credential, sealed: &Sealed| {
+        let (vault, slot) = (Arc::clone(&self.vault), Arc::clone(&opened));
+        let open: Opening = Arc::new(move |credential: &Credential, sealed: &Sealed| {
             *lock(&slot) = Some(open(&vault, tenant, credential, sealed)?);
             Ok(())
-        };
-        let credential =
-            self.store.reveal_credential(access, integration, id, Arc::new(open)).await?;
+        });
+        let reveal = || self.store.reveal_credential(access, integration, id, Arc::clone(&open));
+        let credential = self.with_master_keys(reveal).await?;
         let secret = lock(&opened).take();
         let unopened = || Error::internal("a credential was revealed without being opened");
         Ok(RevealedCredential { credential, secret: secret.ok_or_else(unopened)? })
@@ -186,7 +188,7 @@ impl Service {
             secret.parts.iter().map(|(part, text)| (part.as_str(), text.expose())).collect();
         let mut json = SecretBytes::default();
         serde_json::to_writer(&mut json, &parts).map_err(Error::internal)?;
-        self.vault.seal_credential(access.tenant(), id, json.as_ref())
+        self.vault.seal(&SealedFor::Credential(access.tenant(), id), json.as_ref())
     }
 }
 
@@ -196,7 +198,7 @@ fn open(
     credential: &Credential,
     sealed: &Sealed,
 ) -> Result<CredentialSecret> {
-    let json = vault.open_credential(tenant, credential.id, sealed)?;
+    let json = vault.open(&SealedFor::Credential(tenant, credential.id), sealed)?;
     // A message of the reader could quote what it reads.
     let unreadable = || Error::internal("a credential's secret does not read back");
     let parts: BTreeMap<String, SecretText> =

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_domain::access::{Authority, Role};
 use tenantry_domain::clock::Timestamp;
+use tenantry_domain::credential::Sealed;
 use tenantry_domain::error::{Conflict, Denied, Error, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark};
 use tenantry_domain::ledger::Hash;
+use tenantry_domain::sealing::SealedFor;
 use tenantry_security::secret::SecretBytes;
 
 use crate::Service;
@@ -72,7 +74,7 @@ impl Service {
         request: Hash,
         answer: impl Fn(Timestamp, &T) -> Result<SecretBytes> + Send + Sync + 'static,
     ) -> Result<(A, Claim)> {
-        let request = self.vault.request_digest(request);
+        let request = self.vault.request_digests(request);
         let mark = Mark::new(access.marks_of(), access.actor(), route, key, request);
         let role = access.role();
         let claim = self.in_flight.claim(mark, role)?;
@@ -80,7 +82,8 @@ impl Service {
         let made = Arc::clone(&claim.made);
         let idempotency = Idempotency::new(mark, move |outcome: &T| {
             let bytes = answer(clock.now(), outcome)?;
-            let sealed = vault.seal_answer(&mark, with_role(role, &bytes).as_ref())?;
+            let sealed_for = SealedFor::Answer(mark);
+            let sealed = vault.seal(&sealed_for, with_role(role, &bytes).as_ref())?;
             *lock(&made) = Some(bytes);
             Ok(sealed)
         });
@@ -109,15 +112,33 @@ impl Service {
                 Ok(OneAnswer { bytes: made.ok_or_else(unmarked)?, replayed: false })
             }
             Err(Error::Repeated(sealed)) => {
-                let kept = self.vault.open_answer(&claim.mark, &sealed)?;
-                let (role, bytes) = split_role(&kept)?;
+                let open = || async { self.open_answer(&claim.mark, &sealed) };
+                let (role, bytes) = self.with_master_keys(open).await?;
                 if claim.role < role {
                     return Err(Error::Denied(Denied::InsufficientPermissions));
                 }
-                Ok(OneAnswer { bytes: copy_of(&[bytes]), replayed: true })
+                Ok(OneAnswer { bytes, replayed: true })
+            }
+            // It can be the same one, under a master key that was not known when it came.
+            Err(Error::IdempotencyKeyReused) if self.learn_master_keys().await? => {
+                let cause = "the master key has just been replaced, and the request was repeated";
+                Err(Error::Unavailable(cause.to_owned()))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens the answer to a request, which was sealed for the digest that the master key of then gave;
+    /// answers also to whom it was given.
+    fn open_answer(&self, mark: &Mark, sealed: &Sealed) -> Result<(Role, SecretBytes)> {
+        let open = |mark| self.vault.open(&SealedFor::Answer(mark), sealed);
+        let kept = match (open(*mark), mark.before) {
+            (Err(Error::Internal(_)), Some(request)) => open(Mark { request, ..*mark }),
+            (opened, _) => opened,
+        };
+        let kept = kept?;
+        let (role, bytes) = split_role(&kept)?;
+        Ok((role, copy_of(&[bytes])))
     }
 }
 
@@ -154,7 +175,8 @@ mod tests {
     #[test]
     fn one_at_a_time() {
         let in_flight = InFlight::default();
-        let mark = Mark { tenant: TenantId::PLATFORM, id: Hash([1; 32]), request: Hash([2; 32]) };
+        let (id, request) = (Hash([1; 32]), Hash([2; 32]));
+        let mark = Mark { tenant: TenantId::PLATFORM, id, request, before: None };
         let claim = |mark| in_flight.claim(mark, Role::TenantAdmin);
         let first = claim(mark).unwrap();
         // Whatever the second one says: it is too early to tell.

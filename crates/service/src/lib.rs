@@ -31,6 +31,7 @@ mod credentials;
 mod idempotency;
 mod imports;
 mod invitations;
+pub mod master_keys;
 pub mod meter;
 mod oauth;
 mod oauth_clients;
@@ -52,6 +53,7 @@ pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredenti
 pub use crate::idempotency::{Claim, OneAnswer};
 pub use crate::imports::{IMPORT_MAX, PROBLEMS_TOLD, UserImport};
 pub use crate::invitations::IssuedInvitation;
+pub use crate::master_keys::{MasterKeyPurpose, MasterKeyStanding, Rewrapped, RotationError};
 pub use crate::oauth::{ClientProof, ClientToken, OauthError, ProvenClient};
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
 pub use crate::sessions::SignedIn;

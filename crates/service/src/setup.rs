@@ -54,11 +54,11 @@ impl std::fmt::Debug for Wiring {
 pub enum SetupError {
     /// The installation's secrets are under another key.
     #[error(
-        "the master key does not match this installation, whose key has the id {bound}: give the \
-         key it was set up with in TENANTRY_MASTER_KEY"
+        "the master key does not match this installation, whose key has the id {bound}: give that \
+         one in TENANTRY_MASTER_KEY"
     )]
     WrongMasterKey {
-        /// The id of the key it was set up with.
+        /// The id of the key it is bound to.
         bound: String,
     },
     /// The store failed.
@@ -73,12 +73,12 @@ impl Service {
     /// See [`SetupError`].
     pub async fn start(wiring: Wiring) -> Result<Self, SetupError> {
         let Wiring { store, clock, entropy, master_key, issuer, reach } = wiring;
-        let key_id = master_key.id();
-        let bound = store.bind_master_key(&key_id).await?;
-        if bound != key_id {
-            return Err(SetupError::WrongMasterKey { bound });
-        }
-        let vault = Arc::new(Vault::new(&master_key, Arc::clone(&entropy)));
+        let bound = store.bind_master_key(&master_key.id()).await?;
+        let vault = Arc::new(Vault::new(master_key, Arc::clone(&entropy)));
+        match vault.learn(&store.master_keys().await?) {
+            Err(Error::UnknownMasterKey) => return Err(SetupError::WrongMasterKey { bound }),
+            learnt => learnt?,
+        };
         let keys = first_keys(&*store, &vault, &*clock, &*entropy).await?;
         let realm =
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;

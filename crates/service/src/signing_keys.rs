@@ -215,7 +215,8 @@ impl Service {
         let stored = self.store.signing_keys().await?;
         let known = self.realm.keys();
         if !stored.iter().map(|key| &*key.kid).eq(known.iter().map(SigningKey::kid)) {
-            self.realm.replace_keys(opened(&self.vault, &stored)?)?;
+            let opened = || async { opened(&self.vault, &stored) };
+            self.realm.replace_keys(self.with_master_keys(opened).await?)?;
         }
         Ok(())
     }
@@ -242,7 +243,7 @@ fn opened(vault: &Vault, stored: &[StoredSigningKey]) -> Result<Vec<SigningKey>>
 }
 
 /// Authority over what there is once for all tenants, by whoever holds the data.
-fn access(kind: ActorKind, id: &str) -> TenantAccess {
+pub(crate) fn access(kind: ActorKind, id: &str) -> TenantAccess {
     TenantAccess::local(TenantId::PLATFORM, kind, id)
 }
 

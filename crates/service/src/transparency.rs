@@ -10,6 +10,7 @@ use tenantry_domain::error::{Error, Result};
 use tenantry_domain::id::{TenantId, TokenId};
 use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark, request_digest};
 use tenantry_domain::ledger::{Action, Entry};
+use tenantry_domain::sealing::SealedFor;
 use tenantry_store::Note;
 
 use crate::Service;
@@ -65,7 +66,8 @@ impl Service {
         let mark = Mark::new(tenant, access.actor(), "access transparency", &key, request);
         // There is nothing to answer again; an answer that is empty would be one that was erased.
         let vault = Arc::clone(&self.vault);
-        let once = Idempotency::new(mark, move |_: &Entry| vault.seal_answer(&mark, b"told"));
+        let once =
+            Idempotency::new(mark, move |_: &Entry| vault.seal(&SealedFor::Answer(mark), b"told"));
         let note = Note {
             action: Action::StatisticsRead,
             resource_id: tenant.to_string(),

@@ -18,9 +18,6 @@ use crate::PostgresStore;
 use crate::session::{Command, Session};
 use crate::sql::{Columns as _, params};
 
-/// Asks for the master key that the installation is bound to.
-const BOUND: &str = "SELECT master_key_id FROM installation";
-
 #[async_trait]
 impl Installation for PostgresStore {
     async fn ping(&self) -> Result<()> {
@@ -40,25 +37,6 @@ impl Installation for PostgresStore {
                 Some(tolerance) => same_clock(before, theirs, after, tolerance),
                 None => Ok(()),
             }
-        })
-        .await
-    }
-
-    async fn bind_master_key(&self, key_id: &str) -> Result<String> {
-        self.retried(|| async {
-            let mut session = self.database.transaction().await?;
-            let sql = "UPDATE installation SET master_key_id = coalesce(master_key_id, $1)
-                 WHERE only_row = 1 RETURNING master_key_id";
-            let bound = session.one(sql, params![key_id]).await?.try_get(0)?;
-            session.commit().await?;
-            Ok(bound)
-        })
-        .await
-    }
-
-    async fn master_key_id(&self) -> Result<Option<String>> {
-        self.read([Command::new(BOUND, Vec::new())], |[rows]| {
-            Ok(rows.first().map(|row| row.try_get(0)).transpose()?.flatten())
         })
         .await
     }

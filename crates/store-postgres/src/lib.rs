@@ -89,6 +89,7 @@ mod pages;
 mod purge;
 mod realms;
 mod recounts;
+mod seals;
 mod session;
 mod sessions;
 mod sign_ins;

@@ -125,7 +125,8 @@ pub(crate) fn keep<T: 'static>(
 /// Leaves a mark that nobody has asked for: by it alone a change that posts nothing can be told to
 /// have been committed.
 pub(crate) fn leave_trace(session: &mut Session, context: &Context, tenant: TenantId) -> Left {
-    let mark = Mark { tenant, id: Hash(context.entropy.bytes()), request: Hash::default() };
+    let (id, request) = (Hash(context.entropy.bytes()), Hash::default());
+    let mark = Mark { tenant, id, request, before: None };
     write(session, mark, &Sealed(Vec::new()), None, context.clock.now())
 }
 

@@ -93,6 +93,13 @@ const MIGRATIONS: &[Migration] = &[
         spread: &[],
         copied: &[],
     },
+    Migration {
+        version: 7,
+        name: "wrapped_keys",
+        sql: include_str!("../migrations/0007_wrapped_keys.sql"),
+        spread: &[],
+        copied: &["wrapped_keys"],
+    },
 ];
 
 impl Migration {

@@ -75,7 +75,7 @@ impl CopySource {
 
     /// The id of the master key that the installation is bound to, if it is.
     pub fn master_key_id(&self) -> Result<Option<String>> {
-        crate::installation::bound_key(&self.connection).map_err(|fault| fault.0)
+        crate::seals::bound_key(&self.connection).map_err(|fault| fault.0)
     }
 }
 

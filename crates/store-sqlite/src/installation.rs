@@ -33,26 +33,6 @@ impl Installation for SqliteStore {
         self.write(Durability::Handed, work).await
     }
 
-    async fn bind_master_key(&self, key_id: &str) -> Result<String> {
-        let key_id = key_id.to_owned();
-        let work = move |connection: &Connection| {
-            sql::execute(
-                connection,
-                "INSERT INTO installation (only_row, master_key_id) VALUES (1, ?1)
-                 ON CONFLICT (only_row) DO UPDATE SET
-                     master_key_id = coalesce(installation.master_key_id, excluded.master_key_id)",
-                params![key_id],
-            )?;
-            let bound = bound_key(connection)?.unwrap_or_default();
-            Ok(Outcome::Done(bound))
-        };
-        self.write(Durability::Flushed, work).await
-    }
-
-    async fn master_key_id(&self) -> Result<Option<String>> {
-        self.read(bound_key)
-    }
-
     async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>> {
         self.read(|connection| {
             sql::all(
@@ -167,10 +147,4 @@ pub(crate) fn ping(connection: &Connection, now: Timestamp) -> crate::error::Res
         params![At(now)],
     )?;
     Ok(())
-}
-
-pub(crate) fn bound_key(connection: &Connection) -> crate::error::Result<Option<String>> {
-    let key_id =
-        sql::optional(connection, "SELECT master_key_id FROM installation", [], |row| row.get(0))?;
-    Ok(key_id.flatten())
 }

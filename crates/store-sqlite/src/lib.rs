@@ -44,6 +44,7 @@ mod purge;
 mod readers;
 mod realms;
 mod recounts;
+mod seals;
 mod sessions;
 mod sign_ins;
 mod snapshot;

@@ -109,6 +109,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "signing_keys_rotate",
         sql: include_str!("../migrations/0013_signing_keys_rotate.sql"),
     },
+    Migration {
+        version: 14,
+        name: "wrapped_keys",
+        sql: include_str!("../migrations/0014_wrapped_keys.sql"),
+    },
 ];
 
 /// Marks a file as Tenantry's ("Tnry").

@@ -16,7 +16,7 @@ use tenantry_domain::text::Name;
 use tenantry_domain::user::{UserField, UserFilter};
 use tenantry_store::conformance::builders::{self, all, platform, system};
 use tenantry_store::conformance::{Fixture, ManualClock, SeededEntropy, assert_exact};
-use tenantry_store::{Installation as _, Recounts as _, Tenants as _};
+use tenantry_store::{Recounts as _, Seals as _, Tenants as _};
 use tenantry_store_sqlite::{OpenError, SqliteStore};
 
 fn serve(directory: &Path) -> Result<SqliteStore, OpenError> {
@@ -73,6 +73,7 @@ fn migrations_are_applied_once() {
             "0011_realms",
             "0012_sessions",
             "0013_signing_keys_rotate",
+            "0014_wrapped_keys",
             "0001_calls",
             "0002_calls_installation",
             "0003_calls_api_key_uses",
@@ -173,6 +174,7 @@ async fn names_that_were_there_are_sorted_and_found() {
          ALTER TABLE api_key_secrets DROP COLUMN created_at;
          DROP TABLE realms;
          ALTER TABLE signing_keys DROP COLUMN needed_until;
+         DROP TABLE wrapped_keys;
          DELETE FROM schema_migrations WHERE version >= 5",
     );
 
@@ -283,5 +285,5 @@ async fn what_a_stopped_writer_was_given_is_there_after_a_restart() {
     store.bind_master_key("first").await.unwrap();
     drop(store);
     let store = serve(directory.path()).unwrap();
-    assert_eq!(store.master_key_id().await.unwrap().as_deref(), Some("first"));
+    assert_eq!(store.master_keys().await.unwrap().bound.as_deref(), Some("first"));
 }

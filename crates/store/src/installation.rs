@@ -12,13 +12,6 @@ pub trait Installation: Send + Sync {
     /// Whether the store can read and write now.
     async fn ping(&self) -> Result<()>;
 
-    /// Binds the installation to a master key by that key's id, unless it is bound already.
-    /// Answers the id it is bound to.
-    async fn bind_master_key(&self, key_id: &str) -> Result<String>;
-
-    /// The id of the master key the installation is bound to, if it is.
-    async fn master_key_id(&self) -> Result<Option<String>>;
-
     /// The signing keys, oldest first.
     async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>>;
 

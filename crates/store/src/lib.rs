@@ -60,6 +60,7 @@ mod purge;
 mod realms;
 mod recounts;
 pub mod repeats;
+mod seals;
 mod sign_ins;
 pub mod verify;
 
@@ -67,11 +68,13 @@ pub use crate::installation::Installation;
 pub use crate::purge::{Purge, Purged};
 pub use crate::realms::{RealmBy, Realms};
 pub use crate::recounts::{Pair, Recount, Recounts};
+pub use crate::seals::{Resealed, Resealing, Seals, Shelf};
 pub use crate::sign_ins::{Sessions, SignIns};
 
 /// A database, as the use cases see it.
 pub trait Store:
     Installation
+    + Seals
     + Statistician
     + Tenants
     + Users
@@ -93,6 +96,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: Installation
+        + Seals
         + Statistician
         + Tenants
         + Users

@@ -18,9 +18,7 @@ pub struct KeptMark {
 pub fn require_new(mark: &Mark, found: Option<KeptMark>) -> Result<()> {
     match found {
         None => Ok(()),
-        Some(KeptMark { request, .. }) if request != mark.request => {
-            Err(Error::IdempotencyKeyReused)
-        }
+        Some(KeptMark { request, .. }) if !mark.is_of(request) => Err(Error::IdempotencyKeyReused),
         Some(KeptMark { answer: Sealed(answer), .. }) if answer.is_empty() => {
             Err(Error::NotFound(Missing::User))
         }

@@ -8,7 +8,7 @@ use tenantry_domain::ledger::Head;
 
 use crate::{Pair, Recount, Store};
 
-/// Entries read at a time.
+/// Tenants, or entries of a ledger, that are read at a time.
 const CHUNK: u32 = 1_000;
 
 /// What the verification of one tenant found.
@@ -22,6 +22,18 @@ pub struct Report {
     pub rows: u64,
     /// What does not fit, a sentence each. Empty: everything does.
     pub flaws: Vec<String>,
+}
+
+/// The tenants that there are, and those that there were.
+pub async fn all_tenants(store: &dyn Store) -> Result<Vec<TenantId>> {
+    let mut tenants: Vec<TenantId> = Vec::new();
+    loop {
+        let next = store.tenant_ids(tenants.last().copied(), CHUNK).await?;
+        if next.is_empty() {
+            return Ok(tenants);
+        }
+        tenants.extend(next);
+    }
 }
 
 /// Recounts one tenant and walks its ledger; `None` if there never was such a tenant.

@@ -90,6 +90,9 @@ pub(crate) enum Command {
     /// The keys that the built-in realm signs its tokens with
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The master keys that secrets are sealed under
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Administer the installation
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -180,6 +183,21 @@ pub(crate) enum KeysCommand {
         now: bool,
     },
     /// Print the signing keys, oldest first
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VaultCommand {
+    /// Replace the master key and seal everything anew, while servers run or not; cut off, run it again.
+    /// The next key is in `TENANTRY_NEXT_MASTER_KEY`; where a file holds the key, it is made
+    Rewrap,
+    /// Once every server has the new master key: the old one opens nothing any more
+    Retire {
+        /// Do not wait until servers that run can know the new key
+        #[arg(long)]
+        now: bool,
+    },
+    /// Print the ids of the master keys, and what they are for
     List,
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{AdminCommand, Cli, Command, KeysCommand};
+use crate::cli::{AdminCommand, Cli, Command, KeysCommand, VaultCommand};
 use crate::config::Settings;
 use crate::logging;
 
@@ -18,6 +18,7 @@ mod serve;
 mod stats;
 mod table;
 mod token;
+mod vault;
 mod verify;
 
 /// Runs the command.
@@ -41,6 +42,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             Command::Openapi => print(&tenantry_web::openapi_json()),
             Command::Keys(KeysCommand::Rotate { now }) => keys::rotate(&settings, now).await,
             Command::Keys(KeysCommand::List) => keys::list(&settings).await,
+            Command::Vault(VaultCommand::Rewrap) => vault::rewrap(&settings).await,
+            Command::Vault(VaultCommand::Retire { now }) => vault::retire(&settings, now).await,
+            Command::Vault(VaultCommand::List) => vault::list(&settings).await,
             Command::Admin(AdminCommand::Create { email, name, tenant, password_stdin }) => {
                 admin::create(&settings, tenant, email, name, password_stdin).await
             }

@@ -27,6 +27,7 @@ struct File {
     log: Option<String>,
     log_format: Option<LogFormat>,
     master_key: Option<SecretText>,
+    next_master_key: Option<SecretText>,
     listen: Option<SocketAddr>,
     metrics_public: bool,
     trusted_proxies: Vec<Network>,
@@ -54,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
     /// The master key in base64, if it was given.
     pub(crate) master_key: Option<SecretText>,
+    /// The one that is to replace it, if it was given.
+    pub(crate) next_master_key: Option<SecretText>,
     listen: Option<SocketAddr>,
     metrics_public: bool,
     trusted_proxies: Vec<Network>,
@@ -68,19 +71,15 @@ const SIGNING_KEY_AGE: Duration = Duration::from_hours(90 * 24);
 /// Where the data is unless told.
 const DATA_DIR: &str = "tenantry-data";
 /// Holds the master key. Not a flag: other users of the machine could read it there.
-const MASTER_KEY: &str = "TENANTRY_MASTER_KEY";
+pub(crate) const MASTER_KEY: &str = "TENANTRY_MASTER_KEY";
+/// Holds the one that is to replace it.
+pub(crate) const NEXT_MASTER_KEY: &str = "TENANTRY_NEXT_MASTER_KEY";
 
 impl Settings {
     /// Reads the file, if one is named, and puts the flags over it.
     pub(crate) fn read(common: Common) -> Result<Self> {
         let file = common.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
-        let given_key = match std::env::var(MASTER_KEY) {
-            Ok(key) => Some(SecretText::new(key)),
-            Err(std::env::VarError::NotPresent) => None,
-            Err(std::env::VarError::NotUnicode(_)) => {
-                anyhow::bail!("{MASTER_KEY} must be 32 bytes in base64")
-            }
-        };
+        let (master_key, next_master_key) = (given_key(MASTER_KEY)?, given_key(NEXT_MASTER_KEY)?);
         let given_database = common.database.over(file.database);
         let loopback = common.allow_loopback_realms || file.allow_loopback_realms;
         Ok(Self {
@@ -91,7 +90,8 @@ impl Settings {
             reach: if loopback { Reach::OrLoopback } else { Reach::Encrypted },
             log: common.log.or(file.log),
             log_format: common.log_format.or(file.log_format),
-            master_key: given_key.or(file.master_key),
+            master_key: master_key.or(file.master_key),
+            next_master_key: next_master_key.or(file.next_master_key),
             listen: file.listen,
             metrics_public: file.metrics_public,
             trusted_proxies: file.trusted_proxies,
@@ -142,6 +142,17 @@ impl Settings {
                 .unwrap_or(&self.trusted_proxies)
                 .clone(),
             limits: flags.limits.over(&self.limits),
+        }
+    }
+}
+
+/// A key in an environment variable.
+fn given_key(variable: &str) -> Result<Option<SecretText>> {
+    match std::env::var(variable) {
+        Ok(key) => Ok(Some(SecretText::new(key))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            anyhow::bail!("{variable} must be 32 bytes in base64")
         }
     }
 }

@@ -1,16 +1,12 @@
 //! An installation: its store, its master key, and the use cases over them.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use tenantry_domain::clock::{Clock, SystemClock};
 use tenantry_domain::entropy::Entropy;
 use tenantry_security::entropy::SystemEntropy;
-use tenantry_security::master_key::MasterKey;
-use tenantry_security::secret::SecretText;
 use tenantry_service::{Service, Wiring};
 use tenantry_store::Store;
 use tenantry_store::copying::{Source, Target};
@@ -18,9 +14,7 @@ use tenantry_store_postgres::{Options, PostgresStore};
 use tenantry_store_sqlite::SqliteStore;
 
 use crate::config::Settings;
-
-/// The master key's file in the data directory.
-const KEY_FILE: &str = "master.key";
+use crate::master_key::{KEY_FILE, Key};
 
 /// Where the data of an installation is.
 #[derive(Debug, Clone, Copy)]
@@ -59,28 +53,6 @@ impl Place<'_> {
     }
 }
 
-/// Where the master key comes from.
-enum Key {
-    Given(MasterKey),
-    InFile(PathBuf),
-}
-
-impl Key {
-    /// Known before anything is opened, so that a mistake changes nothing.
-    fn of(settings: &Settings, place: Place<'_>) -> Result<Self> {
-        match (&settings.master_key, place) {
-            (Some(given), _) => MasterKey::from_base64(given.expose())
-                .context("TENANTRY_MASTER_KEY")
-                .map(Self::Given),
-            (None, Place::Directory(directory)) => Ok(Self::InFile(directory.join(KEY_FILE))),
-            (None, Place::Database(_)) => bail!(
-                "with --database the master key must be given in TENANTRY_MASTER_KEY, to every \
-                 server the same: 32 bytes in base64, as from `openssl rand -base64 32`"
-            ),
-        }
-    }
-}
-
 /// Takes an installation to copy it; nobody can use it meanwhile. Its secrets are sealed with its
 /// master key, so whoever copies it shows that the key is there.
 pub(crate) async fn copy_from(settings: &Settings, place: Place<'_>) -> Result<Box<dyn Source>> {
@@ -98,11 +70,7 @@ pub(crate) async fn copy_from(settings: &Settings, place: Place<'_>) -> Result<B
         }
     };
     let Some(bound) = bound else { return Ok(source) };
-    let key = match key {
-        Key::Given(key) => key,
-        Key::InFile(path) => key_from_file(&path, true)?,
-    };
-    if key.id() != bound {
+    if key.read(true)?.id() != bound {
         bail!(
             "the master key does not match the installation that is copied: give it in \
              TENANTRY_MASTER_KEY, or as the file {KEY_FILE} of its data directory"
@@ -147,8 +115,9 @@ pub(crate) fn remove(directory: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        let database = name.to_string_lossy().starts_with("tenantry.");
-        if database || name == KEY_FILE {
+        let name = name.to_string_lossy();
+        // The key's file, and those that are to become it.
+        if name.starts_with("tenantry.") || name.starts_with(KEY_FILE) {
             std::fs::remove_file(entry.path())?;
         }
     }
@@ -156,7 +125,7 @@ pub(crate) fn remove(directory: &Path) -> std::io::Result<()> {
 }
 
 /// Chance, from the operating system.
-fn entropy() -> Arc<dyn Entropy> {
+pub(crate) fn entropy() -> Arc<dyn Entropy> {
     Arc::new(SystemEntropy)
 }
 
@@ -166,56 +135,14 @@ async fn start(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 ) -> Result<Service> {
-    let bound = store.master_key_id().await?.is_some();
-    let master_key = match key {
-        Key::Given(key) => key,
-        Key::InFile(path) => key_from_file(&path, bound)?,
-    };
+    let is_bound = store.master_keys().await?.bound.is_some();
     let wiring = Wiring {
         store,
         clock,
         entropy: entropy(),
-        master_key,
+        master_key: key.read(is_bound)?,
         issuer: settings.issuer.clone(),
         reach: settings.reach,
     };
     Ok(Service::start(wiring).await?)
-}
-
-/// Reads the key's file. A new installation gets a new key; one that has secrets under a key
-/// already does not, since they would be lost.
-fn key_from_file(path: &Path, bound: bool) -> Result<MasterKey> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let text = SecretText::new(text);
-            MasterKey::from_base64(text.expose())
-                .with_context(|| format!("the master key in {}", path.display()))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound && bound => bail!(
-            "the master key of this installation is missing: restore {}, or give the key in \
-             TENANTRY_MASTER_KEY",
-            path.display()
-        ),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = MasterKey::generate(&*entropy());
-            write_key(path, &key)
-                .with_context(|| format!("cannot keep the master key in {}", path.display()))?;
-            Ok(key)
-        }
-        Err(error) => {
-            Err(error).with_context(|| format!("cannot read the master key in {}", path.display()))
-        }
-    }
-}
-
-/// Writes a new file that only its owner can read.
-fn write_key(path: &Path, key: &MasterKey) -> std::io::Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(key.to_base64().expose().as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()
 }

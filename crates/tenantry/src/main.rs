@@ -14,6 +14,7 @@ mod files;
 mod installation;
 mod limits;
 mod logging;
+mod master_key;
 mod shutdown;
 
 /// A request is many small allocations, which this one serves with fewer instructions than the C

@@ -300,7 +300,7 @@ fn use_case_code(error: &Error) -> Code {
         Error::TooManyRequests { .. } => Code::TooManyRequests,
         Error::Unavailable(_) | Error::ClockDiffers(_) => Code::Unavailable,
         // A repetition is answered as the first request was, where the change was begun.
-        Error::Internal(_) | Error::Repeated(_) => Code::Internal,
+        Error::UnknownMasterKey | Error::Internal(_) | Error::Repeated(_) => Code::Internal,
     }
 }
 
@@ -350,7 +350,7 @@ fn use_case_details(error: &Error) -> Cow<'static, str> {
         }
         Error::TooManyRequests { seconds } => format!("try again in {seconds} s").into(),
         Error::Unavailable(_) => "try again shortly".into(),
-        Error::Internal(_) | Error::Repeated(_) => {
+        Error::UnknownMasterKey | Error::Internal(_) | Error::Repeated(_) => {
             "the cause is in the server's log under the requestId".into()
         }
     }

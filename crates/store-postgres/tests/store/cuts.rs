@@ -80,7 +80,7 @@ async fn a_change_that_posts_nothing_is_told_by_its_own_mark() {
     let (proxy, process) = process(&database).await;
     let tenant = process.tenant("Acme").await;
     let user = process.user(tenant, "ann@example.com").await.id;
-    let mark = Mark { tenant, id: Hash([1; 32]), request: Hash([1; 32]) };
+    let mark = Mark { tenant, id: Hash([1; 32]), request: Hash([1; 32]), before: None };
     let change = async || {
         let call = process.call(tenant);
         let answer = |_: &Warned<User>| Ok(Sealed(b"done".to_vec()));

@@ -40,6 +40,7 @@ async fn of_many_that_start_at_once_one_migrates() {
         "0004_realms",
         "0005_sessions",
         "0006_signing_keys_rotate",
+        "0007_wrapped_keys",
     ];
     assert_eq!(applied, known);
     for store in &stores {

@@ -19,8 +19,14 @@ use tenantry_testkit_postgres::Database;
 use crate::databases;
 
 /// What is there once, not of one tenant.
-const GLOBAL: &[&str] =
-    &["installation", "realms", "signing_keys", "tenantry_migrations", "usage_slots"];
+const GLOBAL: &[&str] = &[
+    "installation",
+    "realms",
+    "signing_keys",
+    "tenantry_migrations",
+    "usage_slots",
+    "wrapped_keys",
+];
 
 /// Statements that are about all tenants, by their beginnings; with the one index that they may use
 /// for that, or none if they may read a whole table.
@@ -133,6 +139,7 @@ async fn exercise(f: &Fixture) {
     suite::oauth_clients::a_new_secret_leaves_an_entry(f).await;
     suite::credentials::each_step_is_counted(f).await;
     suite::credentials::revealing_leaves_an_entry(f).await;
+    suite::seals::everything_that_is_sealed_is_gone_through(f).await;
     suite::realms::each_step_is_told(f).await;
     suite::realms::a_change_after_the_realm_has_changed_does_not_happen(f).await;
     suite::lists::totals_are_the_statistics(f).await;
@@ -387,6 +394,7 @@ async fn where_tables_are_spread_each_has_its_place() {
         "0004_realms (Citus: 0 tables spread by tenant_id, 1 copied to every node)",
         "0005_sessions (Citus: 4 tables spread by tenant_id, 0 copied to every node)",
         "0006_signing_keys_rotate (Citus: 0 tables spread by tenant_id, 0 copied to every node)",
+        "0007_wrapped_keys (Citus: 0 tables spread by tenant_id, 1 copied to every node)",
     ];
     assert_eq!(applied, told);
     let asked = |condition: &str| {

@@ -18,7 +18,7 @@ use super::builders::{own, platform, system};
 use super::harness::Fixture;
 
 fn mark(tenant: TenantId, id: u8) -> Mark {
-    Mark { tenant, id: Hash([id; 32]), request: Hash([1; 32]) }
+    Mark { tenant, id: Hash([id; 32]), request: Hash([1; 32]), before: None }
 }
 
 fn another_request(mark: Mark) -> Mark {

@@ -48,6 +48,7 @@ mod properties;
 pub mod purge;
 pub mod realms;
 pub mod reports;
+pub mod seals;
 pub mod sessions;
 pub mod sign_ins;
 pub mod signing_keys;
@@ -176,7 +177,6 @@ macro_rules! conformance_suite {
             }
             installation {
                 a_store_answers
-                the_first_master_key_binds
             }
             isolation {
                 an_unknown_tenant_is_not_found
@@ -250,6 +250,13 @@ macro_rules! conformance_suite {
                 a_suspended_tenant_is_still_metered
                 a_report_is_a_call_too
                 more_than_can_be_kept_is_refused
+            }
+            seals {
+                the_first_master_key_binds
+                a_master_key_follows_the_one_that_is_meant
+                everything_that_is_sealed_is_gone_through
+                what_changes_meanwhile_stays
+                a_request_is_known_by_its_digest_under_the_key_before
             }
             sessions {
                 a_session_begins_with_an_entry
@@ -351,6 +358,7 @@ mod tests {
             ("purge", include_str!("purge.rs")),
             ("realms", include_str!("realms.rs")),
             ("reports", include_str!("reports.rs")),
+            ("seals", include_str!("seals.rs")),
             ("sessions", include_str!("sessions.rs")),
             ("sign_ins", include_str!("sign_ins.rs")),
             ("signing_keys", include_str!("signing_keys.rs")),

@@ -170,7 +170,12 @@ pub async fn every_state_has_a_revision_of_its_own(f: &Fixture) {
 
 /// A change and a removal meet the state they mean; making leaves a mark.
 pub async fn conditions_and_marks_hold(f: &Fixture) {
-    let mark = Mark { tenant: TenantId::PLATFORM, id: Hash([1; 32]), request: Hash([1; 32]) };
+    let mark = Mark {
+        tenant: TenantId::PLATFORM,
+        id: Hash([1; 32]),
+        request: Hash([1; 32]),
+        before: None,
+    };
     let answer = tenantry_domain::credential::Sealed(b"done".to_vec());
     let kept = answer.clone();
     let record = move |_: &Realm| Ok(kept.clone());

@@ -33,7 +33,8 @@ pub(crate) async fn run(settings: &Settings, flags: &CopyFlags) -> Result<()> {
     }
     told?;
     let store = target.keep().await?;
-    let reports = verify::recount(&*store, verify::all_tenants(&*store).await?).await?;
+    let reports =
+        verify::recount(&*store, tenantry_store::verify::all_tenants(&*store).await?).await?;
     let drifted: Vec<_> =
         reports.iter().filter(|it| !it.flaws.is_empty()).map(|it| it.tenant.to_string()).collect();
     if !drifted.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tenantry_domain::clock::SystemClock;
-use tenantry_service::{Service, settler, signing_keys};
+use tenantry_service::{Service, master_keys, settler, signing_keys};
 use tokio::net::TcpListener;
 
 use super::print;
@@ -40,7 +40,8 @@ pub(crate) async fn serve(
     let service = Arc::new(service);
     let settler = tokio::spawn(settler::run(Arc::clone(service.store()), Arc::new(SystemClock)));
     let age = settings.signing_key_age(flags);
-    let keys = tokio::spawn(signing_keys::run(Arc::clone(&service), age));
+    let signing_keys = tokio::spawn(signing_keys::run(Arc::clone(&service), age));
+    let master_keys = tokio::spawn(master_keys::run(Arc::clone(&service)));
     // Whoever reads the line may ask to stop at once.
     let stop = shutdown::listen().context("cannot listen for signals")?;
     print(&format!("tenantry listening on {url}\n"))?;
@@ -56,7 +57,8 @@ pub(crate) async fn serve(
         web.limits.max_connections = room;
     }
     tenantry_web::serve(listener, service, web, stop).await;
-    keys.abort();
+    master_keys.abort();
+    signing_keys.abort();
     settler.abort();
     tracing::info!("stopped");
     Ok(())

@@ -5,13 +5,10 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use tenantry_domain::id::TenantId;
 use tenantry_store::Store;
-use tenantry_store::verify::{Report, verify};
+use tenantry_store::verify::{Report, all_tenants, verify};
 
 use super::{print, progress, table};
 use crate::config::Settings;
-
-/// Tenants looked up at a time.
-const CHUNK: u32 = 1_000;
 
 /// Prints a line for each tenant and what does not fit; the exit code says whether all does.
 pub(crate) async fn run(settings: &Settings, tenant: Option<TenantId>) -> Result<ExitCode> {
@@ -39,18 +36,6 @@ pub(super) async fn recount(store: &dyn Store, tenants: Vec<TenantId>) -> Result
     }
     bar.finish_and_clear();
     Ok(reports)
-}
-
-/// Those that there are, and those that there were.
-pub(super) async fn all_tenants(store: &dyn Store) -> Result<Vec<TenantId>> {
-    let mut tenants: Vec<TenantId> = Vec::new();
-    loop {
-        let next = store.tenant_ids(tenants.last().copied(), CHUNK).await?;
-        if next.is_empty() {
-            return Ok(tenants);
-        }
-        tenants.extend(next);
-    }
 }
 
 fn for_people(reports: &[Report], drifted: usize) -> String {

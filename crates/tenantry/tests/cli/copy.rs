@@ -158,6 +158,8 @@ async fn an_installation_moves_to_a_database_and_back() {
     let made = demo.request("POST", "/admin/realms", &operator, PLATFORM).json(&realm);
     assert_eq!(made.send().await.unwrap().status(), 201);
     sign_in(&demo, &operator).await;
+    // Both keys are good from here on.
+    sample.run("vault rewrap").succeeded();
     // Of a deleted tenant something may be left to remove.
     let path = format!("/admin/tenants/{PLATFORM}/stats");
     demo.get(&path, &operator, PLATFORM).await;

@@ -35,3 +35,4 @@ mod site;
 mod stopping;
 mod storm;
 mod support;
+mod vault;

@@ -10,8 +10,8 @@ use crate::support::{ACME, Output, PLATFORM, SERVE, Server, run, tenantry};
 
 pub(crate) static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start_with_tls);
 
-const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-const OTHER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+pub(crate) const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+pub(crate) const OTHER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 /// An installation in a database.
 pub(crate) struct Installation(pub(crate) Database);
@@ -146,7 +146,7 @@ fn the_key_must_be_the_installation_s() {
     assert_eq!(
         applied,
         "applied 0001_initial, 0002_api_key_uses, 0003_revoked_tokens, 0004_realms, \
-         0005_sessions, 0006_signing_keys_rotate\n"
+         0005_sessions, 0006_signing_keys_rotate, 0007_wrapped_keys\n"
     );
     assert_eq!(without("migrate").succeeded().stdout, "the database is at this version already\n");
     without("verify").succeeded();
