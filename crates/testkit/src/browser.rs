@@ -137,7 +137,9 @@ impl Browser {
                 urls.push(url.as_str().unwrap().to_owned());
             }
         }
-        urls.retain(|url| !url.starts_with("chrome://"));
+        // The page that a new tab has, of which a part has an origin of its own.
+        let inside = ["chrome://", "chrome-untrusted://"];
+        urls.retain(|url| !inside.iter().any(|scheme| url.starts_with(scheme)));
         urls
     }
 
