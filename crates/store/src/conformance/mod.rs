@@ -1,6 +1,6 @@
 //! The behaviour that every store has: one suite, whichever the database.
 //!
-//! A store's `tests/conformance.rs` is one line, [`conformance_suite!`](crate::conformance_suite)
+//! A store's `conformance.rs` is one line, [`conformance_suite!`](crate::conformance_suite)
 //! with a [`Factory`] of that store. Every case gets a fresh store and ends with a full recount.
 
 #![expect(

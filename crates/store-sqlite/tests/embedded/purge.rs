@@ -1,7 +1,5 @@
 //! What is left to purge of deleted tenants is known after a restart, and after an upgrade.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,7 +49,7 @@ async fn a_restart_forgets_nothing() {
 #[test]
 fn tenants_deleted_before_the_upgrade_are_purged_too() {
     let database = rusqlite::Connection::open_in_memory().unwrap();
-    database.execute_batch(include_str!("../migrations/0001_initial.sql")).unwrap();
+    database.execute_batch(include_str!("../../migrations/0001_initial.sql")).unwrap();
     database
         .execute_batch(
             "INSERT INTO tenants (tenant_id, name, search_key, status, settings, created_at,
@@ -60,7 +58,7 @@ fn tenants_deleted_before_the_upgrade_are_purged_too() {
                  (x'02', 'gone', '', 'deleted', '{}', 0, 0)",
         )
         .unwrap();
-    database.execute_batch(include_str!("../migrations/0003_erasure_and_purge.sql")).unwrap();
+    database.execute_batch(include_str!("../../migrations/0003_erasure_and_purge.sql")).unwrap();
     let due: Vec<u8> =
         database.query_row("SELECT tenant_id FROM purges", [], |row| row.get(0)).unwrap();
     assert_eq!(due, [2]);

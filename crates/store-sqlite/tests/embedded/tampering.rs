@@ -1,7 +1,5 @@
 //! What verification says of a database that somebody laid hands on, and how the rest goes on.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::Arc;
 
 use tenantry_domain::id::TenantId;

@@ -10,7 +10,6 @@ struct Sqlite;
 
 #[async_trait]
 impl Factory for Sqlite {
-    #[expect(clippy::unwrap_used, reason = "a store that cannot be opened fails the test")]
     async fn fixture(&self) -> Fixture {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());

@@ -1,7 +1,5 @@
 //! Where secrets do not go.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::Arc;
 
 use tenantry_domain::credential::{AuthType, IntegrationId, SecretPart};

@@ -1,7 +1,5 @@
 //! What the server remembers is never older than what anybody was told.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

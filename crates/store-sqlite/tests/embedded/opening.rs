@@ -1,7 +1,5 @@
 //! What opening a data directory refuses, and what it says.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,7 +83,7 @@ fn migrations_are_applied_once() {
 #[test]
 fn keys_that_were_there_keep_their_secrets() {
     let connection = rusqlite::Connection::open_in_memory().unwrap();
-    connection.execute_batch(include_str!("../migrations/0001_initial.sql")).unwrap();
+    connection.execute_batch(include_str!("../../migrations/0001_initial.sql")).unwrap();
     connection
         .execute_batch(
             "INSERT INTO api_keys VALUES
@@ -93,7 +91,7 @@ fn keys_that_were_there_keep_their_secrets() {
                  (x'01', x'03', 'key', 'tnt_2', x'bb', '', NULL, '[]', 1, NULL, 5)",
         )
         .unwrap();
-    connection.execute_batch(include_str!("../migrations/0002_api_key_rotation.sql")).unwrap();
+    connection.execute_batch(include_str!("../../migrations/0002_api_key_rotation.sql")).unwrap();
     let find = |hash: &str| -> (String, Option<i64>) {
         let sql = format!(
             "SELECT prefix, ends_at FROM api_key_secrets JOIN api_keys USING (tenant_id, key_id)
@@ -111,7 +109,7 @@ fn keys_that_were_there_keep_their_secrets() {
              INSERT INTO api_key_secrets VALUES (x'01', x'cc', x'02', NULL)",
         )
         .unwrap();
-    connection.execute_batch(include_str!("../migrations/0009_api_key_uses.sql")).unwrap();
+    connection.execute_batch(include_str!("../../migrations/0009_api_key_uses.sql")).unwrap();
     let told = |hash: &str| -> (String, i64) {
         let sql =
             format!("SELECT prefix, created_at FROM api_key_secrets WHERE secret_hash = {hash}");

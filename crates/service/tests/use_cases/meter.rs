@@ -1,7 +1,5 @@
 //! An answered call is a counted call, whatever callers do.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
