@@ -14,9 +14,10 @@ pub(crate) fn check() -> Result<()> {
     let installed = step::root().join(TOOLS).join("bin/cargo-deny").display().to_string();
     let program = if is_right("cargo-deny") { "cargo-deny" } else { &installed };
     if !is_right(program) {
-        // Unoptimised: it takes a second to run and would take minutes to optimise.
+        // Unoptimised: it takes a second to run and would take minutes to optimise. Nobody debugs it.
         let install = ["install", "cargo-deny", "--locked", "--debug", "--root", TOOLS];
-        step::run(command("cargo", &install).args(["--version", VERSION]))?;
+        let mut install = command("cargo", &install);
+        step::run(install.args(["--version", VERSION]).env("CARGO_PROFILE_DEV_DEBUG", "none"))?;
     }
     step::run(&mut command(program, &["--locked", "check", "bans", "licenses", "sources"]))
 }
