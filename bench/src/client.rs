@@ -1,7 +1,9 @@
 //! A client that asks for one thing after the other.
 
 use anyhow::{Context as _, Result};
+use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// A client with one connection, which stays.
@@ -26,8 +28,26 @@ impl Client {
 
     /// The bytes of an answer, which must be a good one.
     pub(crate) fn get(&self, url: &str) -> Result<Vec<u8>> {
+        self.answer(self.client.get(url))
+    }
+
+    /// The `data` of the answer to a change, which must be a good one.
+    pub(crate) fn change(&self, method: &str, url: &str, body: &Value) -> Result<Value> {
+        let answer = self.answer(self.client.request(method.parse()?, url).json(body))?;
+        let mut answer: Value = serde_json::from_slice(&answer)?;
+        Ok(answer.get_mut("data").context("an answer has no data")?.take())
+    }
+
+    /// The answer to a form, which must be a good one.
+    pub(crate) fn form(&self, url: &str, form: &str) -> Result<Value> {
+        let request = self.client.post(url).body(form.to_owned());
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        Ok(serde_json::from_slice(&self.answer(request)?)?)
+    }
+
+    fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>> {
         let answer = async {
-            let answer = self.client.get(url).send().await?.error_for_status()?;
+            let answer = request.send().await?.error_for_status()?;
             Ok(answer.bytes().await?.to_vec())
         };
         self.runtime.block_on(answer)

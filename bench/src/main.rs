@@ -5,6 +5,7 @@
 //! round. What a figure is worth elsewhere only a run there can tell.
 
 mod burst;
+mod callers;
 mod client;
 mod count_star;
 mod disk;
@@ -17,6 +18,7 @@ mod machine;
 mod median;
 mod postgres;
 mod process;
+mod provider;
 mod regression;
 mod report;
 mod size;
@@ -54,6 +56,10 @@ const LINES: &[Line] = &[
     }),
     ("tokens", |templates| {
         let it = tokens::run(templates)?;
+        Findings::of(&it, it.table())
+    }),
+    ("callers", |templates| {
+        let it = callers::run(templates)?;
         Findings::of(&it, it.table())
     }),
     ("tenants", |_| {

@@ -38,7 +38,7 @@ impl Platform {
     }
 
     /// A command of the binary about it.
-    fn command(&self, arguments: &[&str]) -> Result<Command> {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = program("tenantry")?;
         let key = std::fs::read_to_string(self.installation.path().join("master.key"))?;
         command.args(arguments).env("TENANTRY_DATABASE", self.database.url());
@@ -47,7 +47,7 @@ impl Platform {
     }
 
     /// Its server, once it answers.
-    fn serve(&self, flags: &[&str]) -> Result<Server> {
+    pub(crate) fn serve(&self, flags: &[&str]) -> Result<Server> {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log", "warn"])?;
         Server::start(command.args(flags))
     }
@@ -64,7 +64,7 @@ impl Platform {
     }
 
     /// Recounts everything.
-    fn verify(&self) -> Result<()> {
+    pub(crate) fn verify(&self) -> Result<()> {
         output(&mut self.command(&["verify"])?).map(drop)
     }
 }
