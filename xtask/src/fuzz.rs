@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: the API attacked from its own document, by callers of every role.
+//! `cargo xtask fuzz`: readers attacked by themselves (`targets`), and the API attacked from its own
+//! document, by callers of every role.
 //!
 //! Schemathesis makes requests from `openapi.json`, right ones and wrong ones, and holds each answer
 //! to it. Its configuration and its version are in `xtask/fuzz`. The server is the real one with the
@@ -12,6 +13,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::packages;
 use crate::step::{self, command, succeeds};
+
+mod targets;
 
 const REQUIREMENTS: &str = "xtask/fuzz/requirements.txt";
 const CONFIG: &str = "xtask/fuzz/schemathesis.toml";
@@ -37,11 +40,23 @@ const CALLERS: [Caller; 4] = [
     Caller { token: &[], phases: "fuzzing" },
 ];
 
-pub(crate) fn run() -> Result<()> {
+/// All of it; or the target of this name alone, until it is stopped.
+pub(crate) fn run(parts: &[&str]) -> Result<()> {
+    match parts {
+        [] => {
+            targets::attack_all()?;
+            attack_api()
+        }
+        parts => parts.iter().try_for_each(|target| targets::attack_one(target)),
+    }
+}
+
+fn attack_api() -> Result<()> {
     install()?;
-    // With everything else, as the tests are: alone, its dependencies would be built once more, with
-    // fewer of their features.
-    step::run(&mut command("cargo", &["build", "--workspace", "--all-targets", "--locked"]))?;
+    // With a test of the workspace, as tests are built: else its dependencies would be built once more,
+    // with fewer of their features.
+    let server = ["--bin", "tenantry", "--test", "architecture"];
+    step::run(command("cargo", &["build", "--workspace", "--locked"]).args(server))?;
     let data = step::root().join(DATA);
     if data.exists() {
         fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
@@ -72,8 +87,10 @@ fn install() -> Result<()> {
 
 /// Has everybody attack, and fails with what was found.
 fn attack(url: &str) -> Result<()> {
-    let attacks: Vec<_> =
-        CALLERS.iter().map(|caller| schemathesis(url, caller)).collect::<Result<_>>()?;
+    all_at_once(CALLERS.iter().map(|caller| schemathesis(url, caller)).collect::<Result<_>>()?)
+}
+
+fn all_at_once(attacks: Vec<Command>) -> Result<()> {
     thread::scope(|scope| {
         let quietly = |mut attack| scope.spawn(move || step::quietly(&mut attack));
         let under_way: Vec<_> = attacks.into_iter().map(quietly).collect();

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::step::{self, command, succeeds};
-use crate::{deny, deploy};
+use crate::{deny, deploy, packages};
 
 pub(crate) fn run() -> Result<()> {
     component("fmt", "rustfmt")?;
@@ -11,6 +11,8 @@ pub(crate) fn run() -> Result<()> {
     step::run(&mut command("cargo", &["fmt", "--all", "--check"]))?;
     deploy::check()?;
     deny::check()?;
+    // What fuzzes is checked with everything else.
+    packages::need_cpp()?;
     // Clippy and rustdoc check the dependencies alike, so the second finds them checked.
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     step::run(&mut command("cargo", &clippy))?;

@@ -41,8 +41,8 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "fuzz",
-        about: "attack the API from its own document",
-        run: Run::Whole(fuzz::run),
+        about: "attack the readers and the API; or one reader, until it is stopped",
+        run: Run::Parts(fuzz::run),
     },
     Chore {
         name: "instructions",

@@ -40,6 +40,11 @@ pub(crate) fn need_postgres() -> Result<()> {
     })
 }
 
+/// Makes sure that there is a C++ compiler, which libFuzzer is built by.
+pub(crate) fn need_cpp() -> Result<()> {
+    need("c++", "g++")
+}
+
 fn is_there(program: &str) -> bool {
     succeeds(program, &["--version"])
 }

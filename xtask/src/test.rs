@@ -19,6 +19,8 @@ pub(crate) fn run() -> Result<()> {
     packages::need("kill", "procps")?;
     // Tests make databases of their own.
     packages::need_postgres()?;
+    // What fuzzes is built with everything else.
+    packages::need_cpp()?;
     // A test takes tokens of a real provider.
     provider::install()?;
     step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))?;
@@ -26,5 +28,5 @@ pub(crate) fn run() -> Result<()> {
     let mut api = command("cargo", &["test", "--workspace", "--locked", "--test", "api", "--"]);
     api.args(NOT_ON_POSTGRES.iter().flat_map(|file| ["--skip".to_owned(), format!("{file}::")]));
     step::run(api.env("TENANTRY_TEST_STORE", "postgres"))?;
-    fuzz::run()
+    fuzz::run(&[])
 }

@@ -64,6 +64,16 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         ],
     ),
     ("tenantry-testkit-postgres", &[]),
+    (
+        "tenantry-fuzz",
+        &[
+            "tenantry-domain",
+            "tenantry-security",
+            "tenantry-service",
+            "tenantry-store",
+            "tenantry-web",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
@@ -237,7 +247,7 @@ fn crates() -> BTreeMap<String, Vec<Dependency>> {
 fn sources() -> Vec<(PathBuf, String)> {
     let root = root();
     let mut found = Vec::new();
-    let mut folders = vec![root.join("bench"), root.join("crates"), root.join("xtask")];
+    let mut folders = ["bench", "crates", "fuzz", "xtask"].map(|name| root.join(name)).to_vec();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();

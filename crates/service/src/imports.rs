@@ -111,6 +111,15 @@ impl UserImport {
         }
     }
 
+    /// The users of the lines, in their order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidLines`] with everything that is wrong.
+    pub fn take_users(&mut self) -> Result<Vec<UserDraft>> {
+        self.check()?;
+        Ok(self.lines.iter_mut().filter_map(|line| line.draft.take()).collect())
+    }
+
     /// Fails with everything that is wrong.
     fn check(&mut self) -> Result<()> {
         if self.problems.is_empty() {
@@ -157,17 +166,15 @@ impl Service {
         // others wait for it.
         let taken = self.store.taken(access, import.identities()).await?;
         import.note_collisions(taken);
-        import.check()?;
+        let drafts = import.take_users()?;
         // In the order of the lines, which is then the order of lists, and what a store inserts
         // fastest.
         let now = self.now();
         let mut ids: Vec<_> =
-            import.lines.iter().map(|_| UserId::generate(now, self.entropy())).collect();
+            drafts.iter().map(|_| UserId::generate(now, self.entropy())).collect();
         ids.sort_unstable();
-        let new: Vec<_> = import
-            .lines
-            .iter_mut()
-            .filter_map(|line| line.draft.take())
+        let new: Vec<_> = drafts
+            .into_iter()
             .zip(ids)
             .map(|(draft, id)| NewUser {
                 id,

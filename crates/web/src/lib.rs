@@ -7,6 +7,8 @@ mod docs;
 mod envelope;
 mod error;
 mod extract;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod metrics;
 mod middleware;
 mod openapi;

@@ -271,7 +271,7 @@ pub(super) fn read_presented(mut body: Members) -> Result<SecretText> {
     body.build(key)
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest<ApiKey>)> {
+pub(crate) fn read_query(raw: Option<&str>) -> Result<(ApiKeyFilter, PageRequest<ApiKey>)> {
     let mut query = Query::parse(raw);
     let filter = ApiKeyFilter { status: query.take("status", ApiKeyStatus::from_str) };
     let page = query.page();

@@ -134,7 +134,7 @@ pub(super) struct AuditParams {
     to: Option<String>,
 }
 
-pub(super) fn read_query(mut query: Query) -> Result<(EntryFilter, u32, u64)> {
+pub(crate) fn read_query(mut query: Query) -> Result<(EntryFilter, u32, u64)> {
     let filter = EntryFilter {
         action: query.take("action", Action::from_str),
         actor_id: query.take("actorId", line_of(ACTOR_MAX)),

@@ -327,7 +327,7 @@ pub(super) fn read_patch(
     body.build(secret.map(|secret| (patch, Some(secret))))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(CredentialFilter, PageRequest<Credential>)> {
+pub(crate) fn read_query(raw: Option<&str>) -> Result<(CredentialFilter, PageRequest<Credential>)> {
     let mut query = Query::parse(raw);
     let filter = CredentialFilter {
         status: query.take("status", CredentialStatus::from_str),

@@ -5,7 +5,7 @@ pub(crate) mod audit_logs;
 pub(crate) mod auth;
 pub(crate) mod change;
 mod counts;
-mod credential_bodies;
+pub(crate) mod credential_bodies;
 pub(crate) mod credentials;
 pub(crate) mod health;
 pub(crate) mod invitations;

@@ -249,7 +249,7 @@ pub(super) fn read_patch(mut body: Members, tenant: TenantId) -> Result<OauthCli
     body.build(Some(patch))
 }
 
-pub(super) fn read_query(
+pub(crate) fn read_query(
     raw: Option<&str>,
 ) -> Result<(OauthClientFilter, PageRequest<OauthClient>)> {
     let mut query = Query::parse(raw);

@@ -235,7 +235,7 @@ pub(super) fn read_patch(mut body: Members, reach: Reach) -> Result<RealmPatch> 
     body.build(Some(patch))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<PageRequest<Realm>> {
+pub(crate) fn read_query(raw: Option<&str>) -> Result<PageRequest<Realm>> {
     let mut query = Query::parse(raw);
     let page = query.page();
     query.finish().map(|()| page)

@@ -227,7 +227,7 @@ pub(super) fn read_patch(mut body: Members) -> Result<TenantPatch> {
     body.build(Some(patch))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest<Tenant>)> {
+pub(crate) fn read_query(raw: Option<&str>) -> Result<(TenantFilter, PageRequest<Tenant>)> {
     let mut query = Query::parse(raw);
     let filter = TenantFilter {
         status: query.take("status", TenantStatus::from_str),

@@ -83,7 +83,7 @@ pub(crate) async fn import(
 }
 
 /// Reads the lines, up to the first that is too many.
-fn parse(format: Format, text: &Bytes) -> UserImport {
+pub(crate) fn parse(format: Format, text: &Bytes) -> UserImport {
     match format {
         Format::Ndjson => parse_ndjson(text),
         Format::Csv => parse_csv(text),

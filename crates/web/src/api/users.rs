@@ -222,7 +222,7 @@ fn read_status_filter(text: &str) -> Result<UserStatusFilter, String> {
     Ok(UserStatusFilter::Is(status))
 }
 
-pub(super) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest<User>)> {
+pub(crate) fn read_query(raw: Option<&str>) -> Result<(UserFilter, PageRequest<User>)> {
     let mut query = Query::parse(raw);
     let filter = UserFilter {
         status: query.take("status", read_status_filter),
