@@ -53,10 +53,7 @@ pub(crate) fn run(parts: &[&str]) -> Result<()> {
 
 fn attack_api() -> Result<()> {
     install()?;
-    // With a test of the workspace, as tests are built: else its dependencies would be built once more,
-    // with fewer of their features.
-    let server = ["--bin", "tenantry", "--test", "architecture"];
-    step::run(command("cargo", &["build", "--workspace", "--locked"]).args(server))?;
+    step::build_all()?;
     let data = step::root().join(DATA);
     if data.exists() {
         fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;

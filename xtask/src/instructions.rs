@@ -12,9 +12,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let word = if words.is_empty() { "check" } else { "record" };
     let release = ["build", "--release", "--locked", "--package", "tenantry"];
     step::run(&mut command("cargo", &release))?;
-    // Who counts need not be fast. With everything else it is built by the tests already; alone, its
-    // dependencies would be built once more, with fewer of their features.
-    step::run(&mut command("cargo", &["build", "--workspace", "--all-targets", "--locked"]))?;
+    // Who counts need not be fast.
+    step::build_all()?;
     let mut count = command("target/debug/tenantry-bench", &[word]);
     step::run(count.env("TENANTRY_BINARIES", "target/release"))
 }

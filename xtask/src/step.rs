@@ -81,6 +81,12 @@ fn shown(command: &Command) -> String {
     variables.collect::<String>() + &words.join(" ")
 }
 
+/// Builds whatever the workspace has, as the tests do, so little is left to build: a program by itself would
+/// have its dependencies built once more, with fewer of their features.
+pub(crate) fn build_all() -> Result<()> {
+    run(&mut command("cargo", &["build", "--workspace", "--all-targets", "--locked"]))
+}
+
 /// A step ran and did not succeed.
 #[derive(Debug)]
 pub(crate) struct StepFailed {
