@@ -130,7 +130,7 @@ impl Power {
     }
 
     /// Whether it is at least as much as another.
-    fn includes(&self, other: &Self) -> bool {
+    pub fn includes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Role(one), Self::Role(other)) => one >= other,
             (power, Self::Scopes(scopes)) => {
@@ -208,6 +208,12 @@ impl TenantAccess {
     /// Whether somebody of another tenant has it: the platform's people, over those of everybody.
     pub fn is_from_outside(&self) -> bool {
         self.actor.tenant != self.tenant && self.actor.kind.is_principal()
+    }
+
+    /// The same authority, for something beside the change that is to leave a mark.
+    #[must_use]
+    pub fn unmarked(&self) -> Self {
+        Self { idempotency: None, ..self.clone() }
     }
 
     /// Whether it reaches to asking what an API key of a tenant is worth: one's own tenant, and
@@ -304,8 +310,8 @@ pub trait Authority {
     /// Who acts.
     fn actor(&self) -> &Actor;
 
-    /// The role it was given for.
-    fn role(&self) -> Role;
+    /// What it was given for.
+    fn power(&self) -> Power;
 
     /// The tenant among whose marks those under this authority are.
     fn marks_of(&self) -> TenantId;
@@ -320,8 +326,8 @@ impl Authority for TenantAccess {
         &self.actor
     }
 
-    fn role(&self) -> Role {
-        self.power.role()
+    fn power(&self) -> Power {
+        self.power.clone()
     }
 
     fn marks_of(&self) -> TenantId {
@@ -338,8 +344,8 @@ impl Authority for PlatformAccess {
         &self.actor
     }
 
-    fn role(&self) -> Role {
-        Role::SuperAdmin
+    fn power(&self) -> Power {
+        Power::Role(Role::SuperAdmin)
     }
 
     fn marks_of(&self) -> TenantId {

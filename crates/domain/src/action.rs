@@ -53,6 +53,8 @@ words! {
         TenantDeleted = "TENANT_DELETED",
         /// Statistics were read from outside of the tenant: told once for each actor and hour.
         StatisticsRead = "STATISTICS_READ",
+        /// The audit log was shown to somebody of the platform.
+        AuditLogRead = "AUDIT_LOG_READ",
         /// A user was made.
         UserCreated = "USER_CREATED",
         /// A user's properties changed.
@@ -136,7 +138,8 @@ impl Action {
             | Self::TenantSuspended
             | Self::TenantActivated
             | Self::TenantDeleted
-            | Self::StatisticsRead => ResourceKind::Tenant,
+            | Self::StatisticsRead
+            | Self::AuditLogRead => ResourceKind::Tenant,
             Self::UserCreated
             | Self::UserUpdated
             | Self::UserDeleted

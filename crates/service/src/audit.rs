@@ -7,7 +7,8 @@ use tenantry_store::{Entries, EntryFilter};
 use crate::Service;
 
 impl Service {
-    /// Entries of the tenant's ledger, newest first.
+    /// Entries of the tenant's ledger, newest first. If they are shown to somebody of the platform, the next
+    /// ones tell so.
     pub async fn list_entries(
         &self,
         access: &TenantAccess,
@@ -15,6 +16,8 @@ impl Service {
         limit: u32,
         offset: u64,
     ) -> Result<Entries> {
-        self.store.list_entries(access, filter, limit, offset).await
+        let entries = self.store.list_entries(access, filter, limit, offset).await?;
+        self.tell_of_audit_log(access).await?;
+        Ok(entries)
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tenantry_domain::access::{Authority, Role};
+use tenantry_domain::access::{Authority, Power};
 use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
 use tenantry_domain::error::{Conflict, Denied, Error, Result};
 use tenantry_domain::id::TenantId;
 use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark};
 use tenantry_domain::ledger::Hash;
+use tenantry_domain::scope::Scopes;
 use tenantry_domain::sealing::SealedFor;
 use tenantry_security::secret::SecretBytes;
 
@@ -20,10 +21,10 @@ use crate::Service;
 pub(crate) struct InFlight(Arc<Mutex<HashSet<(TenantId, Hash)>>>);
 
 impl InFlight {
-    /// Claims a mark for a request with the authority of this role, until the claim is dropped.
-    fn claim(&self, mark: Mark, role: Role) -> Result<Claim> {
+    /// Claims a mark for a request of somebody with this power, until the claim is dropped.
+    fn claim(&self, mark: Mark, power: Power) -> Result<Claim> {
         if self.marks().insert((mark.tenant, mark.id)) {
-            Ok(Claim { mark, role, in_flight: self.clone(), made: Arc::default() })
+            Ok(Claim { mark, power, in_flight: self.clone(), made: Arc::default() })
         } else {
             Err(Error::Conflict(Conflict::InFlight))
         }
@@ -38,7 +39,7 @@ impl InFlight {
 #[derive(Debug)]
 pub struct Claim {
     mark: Mark,
-    role: Role,
+    power: Power,
     in_flight: InFlight,
     /// What the change is answered with, once it is made.
     made: Arc<Mutex<Option<SecretBytes>>>,
@@ -76,14 +77,14 @@ impl Service {
     ) -> Result<(A, Claim)> {
         let request = self.vault.request_digests(request);
         let mark = Mark::new(access.marks_of(), access.actor(), route, key, request);
-        let role = access.role();
-        let claim = self.in_flight.claim(mark, role)?;
+        let power = access.power();
+        let claim = self.in_flight.claim(mark, power.clone())?;
         let (vault, clock) = (Arc::clone(&self.vault), Arc::clone(&self.clock));
         let made = Arc::clone(&claim.made);
         let idempotency = Idempotency::new(mark, move |outcome: &T| {
             let bytes = answer(clock.now(), outcome)?;
             let sealed_for = SealedFor::Answer(mark);
-            let sealed = vault.seal(&sealed_for, with_role(role, &bytes).as_ref())?;
+            let sealed = vault.seal(&sealed_for, with_power(&power, &bytes).as_ref())?;
             *lock(&made) = Some(bytes);
             Ok(sealed)
         });
@@ -94,7 +95,7 @@ impl Service {
     /// was answered first, whatever would be answered now.
     ///
     /// # Errors
-    /// What the change fails with; for a repetition with less authority than the first one had
+    /// What the change fails with; for a repetition by somebody who may do less than whoever was first
     /// [`Denied::InsufficientPermissions`]: it may not be able to ask for such a thing any more.
     pub async fn one_answer<T>(
         &self,
@@ -113,8 +114,8 @@ impl Service {
             }
             Err(Error::Repeated(sealed)) => {
                 let open = || async { self.open_answer(&claim.mark, &sealed) };
-                let (role, bytes) = self.with_master_keys(open).await?;
-                if claim.role < role {
+                let (power, bytes) = self.with_master_keys(open).await?;
+                if !claim.power.includes(&power) {
                     return Err(Error::Denied(Denied::InsufficientPermissions));
                 }
                 Ok(OneAnswer { bytes, replayed: true })
@@ -129,29 +130,44 @@ impl Service {
     }
 
     /// Opens the answer to a request, which was sealed for the digest that the master key of then gave;
-    /// answers also to whom it was given.
-    fn open_answer(&self, mark: &Mark, sealed: &Sealed) -> Result<(Role, SecretBytes)> {
+    /// answers also what those may do whom it was given to.
+    fn open_answer(&self, mark: &Mark, sealed: &Sealed) -> Result<(Power, SecretBytes)> {
         let open = |mark| self.vault.open(&SealedFor::Answer(mark), sealed);
         let kept = match (open(*mark), mark.before) {
             (Err(Error::Internal(_)), Some(request)) => open(Mark { request, ..*mark }),
             (opened, _) => opened,
         };
         let kept = kept?;
-        let (role, bytes) = split_role(&kept)?;
-        Ok((role, copy_of(&[bytes])))
+        let (power, bytes) = split_power(&kept)?;
+        Ok((power, copy_of(&[bytes])))
     }
 }
 
-/// An answer as it is kept: after a line with the role that it was given to.
-fn with_role(role: Role, answer: &SecretBytes) -> SecretBytes {
-    copy_of(&[role.as_str().as_bytes(), b"\n", answer.as_ref()])
+/// What begins the line of somebody who may do some things alone, and has no role.
+const SCOPES: &str = "scopes";
+
+/// An answer as it is kept: after a line with what whoever it was given to may do.
+fn with_power(power: &Power, answer: &SecretBytes) -> SecretBytes {
+    let line = match power {
+        Power::Role(role) => role.as_str().to_owned(),
+        Power::Scopes(scopes) => format!("{SCOPES} {}", scopes.to_line()),
+    };
+    copy_of(&[line.as_bytes(), b"\n", answer.as_ref()])
 }
 
-fn split_role(kept: &[u8]) -> Result<(Role, &[u8])> {
+fn split_power(kept: &[u8]) -> Result<(Power, &[u8])> {
     let mut parts = kept.splitn(2, |byte| *byte == b'\n');
-    let role = parts.next().and_then(|role| std::str::from_utf8(role).ok()?.parse().ok());
+    let power = parts.next().and_then(|line| read_power(std::str::from_utf8(line).ok()?));
     let unreadable = || Error::internal("an answer that was kept does not say for whom");
-    role.zip(parts.next()).ok_or_else(unreadable)
+    power.zip(parts.next()).ok_or_else(unreadable)
+}
+
+fn read_power(line: &str) -> Option<Power> {
+    let mut words = line.split_ascii_whitespace().peekable();
+    if words.next_if_eq(&SCOPES).is_some() {
+        return Scopes::parse(words).ok().map(Power::Scopes);
+    }
+    line.parse().ok().map(Power::Role)
 }
 
 /// The parts in a row, in a buffer of their full size: growing would leave a copy of a secret behind.
@@ -170,6 +186,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_domain::access::Role;
+
     use super::*;
 
     #[test]
@@ -177,7 +195,7 @@ mod tests {
         let in_flight = InFlight::default();
         let (id, request) = (Hash([1; 32]), Hash([2; 32]));
         let mark = Mark { tenant: TenantId::PLATFORM, id, request, before: None };
-        let claim = |mark| in_flight.claim(mark, Role::TenantAdmin);
+        let claim = |mark| in_flight.claim(mark, Power::Role(Role::TenantAdmin));
         let first = claim(mark).unwrap();
         // Whatever the second one says: it is too early to tell.
         for second in [mark, Mark { request: Hash([3; 32]), ..mark }] {
@@ -193,11 +211,19 @@ mod tests {
     fn an_answer_says_for_whom_it_is() {
         let mut answer = SecretBytes::default();
         answer.extend(b"head\nbody");
-        let kept = with_role(Role::SuperAdmin, &answer);
-        let read = split_role(kept.as_ref()).unwrap();
-        assert_eq!(read, (Role::SuperAdmin, b"head\nbody".as_slice()));
-        for other in [b"".as_slice(), b"super_admin", b"nobody\n", b"\n"] {
-            assert!(split_role(other).is_err());
+        let scopes = |names: &[&str]| Scopes::parse(names.iter().copied()).unwrap();
+        for power in [
+            Power::Role(Role::SuperAdmin),
+            Power::Scopes(scopes(&["keys:write", "credentials:reveal"])),
+            Power::Scopes(scopes(&[])),
+        ] {
+            let kept = with_power(&power, &answer);
+            assert_eq!(split_power(kept.as_ref()), Ok((power, b"head\nbody".as_slice())));
+        }
+        for other in
+            [b"".as_slice(), b"super_admin", b"nobody\n", b"\n", b"scopes keys:eat\n", b"scope\n"]
+        {
+            assert!(split_power(other).is_err());
         }
     }
 }

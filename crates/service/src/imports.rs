@@ -165,6 +165,11 @@ impl Service {
         // Everything is looked at before the store's writer is asked for anything, since all
         // others wait for it.
         let taken = self.store.taken(access, import.identities()).await?;
+        if !taken.is_empty() {
+            // Whose they are is told by that.
+            let details = serde_json::json!({ "shown": taken.len() });
+            self.tell_of_users(&access.unmarked(), String::new(), details).await?;
+        }
         import.note_collisions(taken);
         let drafts = import.take_users()?;
         // In the order of the lines, which is then the order of lists, and what a store inserts

@@ -35,7 +35,12 @@ pub enum ClientProof {
         secret: SecretText,
     },
     /// A signed statement about itself (`private_key_jwt`).
-    Assertion(SecretText),
+    Assertion {
+        /// The statement.
+        text: SecretText,
+        /// What it presents itself as beside it, if it does: the same one.
+        client_id: Option<String>,
+    },
 }
 
 /// A client that has proved who it is.
@@ -105,8 +110,12 @@ impl Service {
                 }
                 (tenant, kept.client, None)
             }
-            ClientProof::Assertion(text) => {
+            ClientProof::Assertion { text, client_id } => {
                 let token = Unverified::read(text.expose()).map_err(OauthError::InvalidClient)?;
+                // RFC 7521, section 4.2.
+                if client_id.as_ref().is_some_and(|id| id != token.issuer()) {
+                    return Err(OauthError::InvalidClient(AuthFailure::BadClaims));
+                }
                 let (tenant, kept) = self.registered(token.issuer()).await?;
                 let keys = kept.client.jwks.as_ref();
                 let keys = keys.ok_or(OauthError::InvalidClient(AuthFailure::UnknownKey))?;

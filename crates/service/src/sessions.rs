@@ -104,14 +104,18 @@ impl Service {
     }
 
     /// An attempt to sign in. One in a tenant that is none counts among those of the platform, about
-    /// nobody: so it is as much work, and as many of them are too many.
+    /// nobody and apart from the platform's own: so it is as much work, as many of them are too many, and
+    /// nobody is kept out by them who has a tenant.
     async fn attempt(&self, tenant: TenantId, email: Email, ip: Option<IpAddr>) -> Result<Attempt> {
         let state = self.store.caller_state(&CallerProbe::of_tenant(tenant)).await?;
         let digest = |text: String| Subject(hash_secret(&text).0);
         Ok(Attempt {
             tenant: state.tenant.map_or(TenantId::PLATFORM, |_| tenant),
             account: digest(format!("account {tenant} {}", email.key())),
-            address: digest(format!("address {}", place_of(ip))),
+            address: digest(match state.tenant {
+                Some(_) => format!("address {}", place_of(ip)),
+                None => format!("address of nobody {}", place_of(ip)),
+            }),
             email: state.tenant.map(|_| email),
         })
     }

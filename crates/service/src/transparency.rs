@@ -18,9 +18,9 @@ use crate::Service;
 /// Readers of statistics who are remembered at once.
 const REMEMBERED: usize = 16_384;
 
-/// Who was told of as a reader of a tenant's statistics, and in which hour the last time: they need
-/// not be told of again in it. The store knows it too, for all processes; this spares it being asked.
-pub(crate) struct Told(Cache<(TenantId, Reader), i64>);
+/// Of what the platform's people read of a tenant, and in which hour the last time, it was told: it need
+/// not be told again in that hour. The store knows it too, for all processes; this spares it being asked.
+pub(crate) struct Told(Cache<(TenantId, Action, Reader), i64>);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Reader {
@@ -51,33 +51,43 @@ impl Service {
         if !access.is_from_outside() {
             return Ok(());
         }
-        let tenant = access.tenant();
-        let hour = Hour::of(self.now()).index();
         let reader = match &principal.token {
             Some(token) => Reader::Token(token.id),
             None => Reader::Actor(access.actor().id.clone()),
         };
-        let reader = (tenant, reader);
-        if self.told.0.get(&reader) == Some(hour) {
+        self.tell_once(access, reader, Action::StatisticsRead).await
+    }
+
+    /// As [`Service::tell_of_statistics`], of the audit log itself: users and numbers are in it.
+    pub(crate) async fn tell_of_audit_log(&self, access: &TenantAccess) -> Result<()> {
+        if !access.is_from_outside() {
+            return Ok(());
+        }
+        let reader = Reader::Actor(access.actor().id.clone());
+        self.tell_once(access, reader, Action::AuditLogRead).await
+    }
+
+    async fn tell_once(&self, access: &TenantAccess, reader: Reader, action: Action) -> Result<()> {
+        let tenant = access.tenant();
+        let hour = Hour::of(self.now()).index();
+        let told = (tenant, action, reader);
+        if self.told.0.get(&told) == Some(hour) {
             return Ok(());
         }
         let key: IdempotencyKey = format!("{hour}").parse().map_err(Error::internal)?;
-        let request = request_digest("GET", "statistics", &[]);
-        let mark = Mark::new(tenant, access.actor(), "access transparency", &key, request);
+        let request = request_digest("GET", action.as_str(), &[]);
+        let route = format!("access transparency {}", action.as_str());
+        let mark = Mark::new(tenant, access.actor(), &route, &key, request);
         // There is nothing to answer again; an answer that is empty would be one that was erased.
         let vault = Arc::clone(&self.vault);
         let once =
             Idempotency::new(mark, move |_: &Entry| vault.seal(&SealedFor::Answer(mark), b"told"));
-        let note = Note {
-            action: Action::StatisticsRead,
-            resource_id: tenant.to_string(),
-            details: serde_json::json!({}),
-        };
+        let note = Note { action, resource_id: tenant.to_string(), details: serde_json::json!({}) };
         match self.store.record(&access.clone().with_idempotency(once), note).await {
             Ok(_) | Err(Error::Repeated(_)) => {}
             Err(error) => return Err(error),
         }
-        self.told.0.insert(reader, hour);
+        self.told.0.insert(told, hour);
         Ok(())
     }
 

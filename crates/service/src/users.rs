@@ -75,14 +75,22 @@ impl Service {
         Ok(users)
     }
 
-    /// Changes a user.
+    /// Changes a user. If nothing of it is changed it is only shown, as by [`Service::read_user`].
     pub async fn update_user(
         &self,
         access: &TenantAccess,
         id: UserId,
         patch: UserPatch,
     ) -> Result<Warned<User>> {
-        self.store.update_user(access, id, patch).await
+        if !access.is_from_outside() {
+            return self.store.update_user(access, id, patch).await;
+        }
+        let before = self.store.user(access, id).await?;
+        let after = self.store.update_user(access, id, patch).await?;
+        if after.value == before {
+            self.tell_of_users(access, id.to_string(), serde_json::json!({})).await?;
+        }
+        Ok(after)
     }
 
     /// Removes a user; answers what it was.

@@ -193,7 +193,7 @@ async fn catch_up<D: Driver>(driver: &D, tenant: &mut Tenant) -> Vec<Action> {
         assert!(entry.at >= tenant.head.1, "entry {} goes back", entry.seq);
         tenant.head = (entry.seq, entry.at);
     }
-    let looks = [Action::StatisticsRead, Action::UsersRead];
+    let looks = [Action::StatisticsRead, Action::AuditLogRead, Action::UsersRead];
     entries.iter().map(|entry| entry.action).filter(|action| !looks.contains(action)).collect()
 }
 

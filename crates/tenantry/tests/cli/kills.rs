@@ -15,7 +15,7 @@ use tenantry_domain::entropy::Entropy;
 use tenantry_testkit::SeededEntropy;
 use tokio::time::sleep;
 
-use crate::support::{DataDir, PLATFORM, Server};
+use crate::support::{DataDir, PLATFORM, Server, entries_of_changes};
 use clients::{Calls, Kind, Reader, State, Writer};
 
 /// How often a server is killed while it is busy.
@@ -246,14 +246,13 @@ impl Platform {
         }
     }
 
-    /// How many entries tell of changes. What the operator reads is told there, too.
+    /// How many entries tell of changes.
     async fn entries(&mut self, server: &Server, tenant: &str) -> u64 {
-        let mut totals = Vec::new();
-        for filter in ["", "&action=STATISTICS_READ", "&action=USERS_READ"] {
+        entries_of_changes(async |filter| {
             let log = format!("/admin/audit-logs?limit=1{filter}");
-            totals.push(self.data(server, &log, tenant).await["total"].as_u64().unwrap());
-        }
-        totals[0] - totals[1] - totals[2]
+            self.data(server, &log, tenant).await["total"].as_u64().unwrap()
+        })
+        .await
     }
 
     /// Everything of a kind that a tenant has, by its name.

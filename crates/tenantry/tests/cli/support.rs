@@ -370,6 +370,23 @@ pub(crate) fn kill_once(command: &mut Command, is_so: impl Fn() -> bool) -> Outp
     process.end()
 }
 
+/// How many entries of a tenant's audit log tell of changes: what somebody of the platform reads is told
+/// there, too. `total` asks how many entries there are, with one more parameter.
+pub(crate) async fn entries_of_changes(mut total: impl AsyncFnMut(&str) -> u64) -> u64 {
+    const LOOKS: [&str; 3] = ["STATISTICS_READ", "USERS_READ", "AUDIT_LOG_READ"];
+    loop {
+        let before = total(&format!("&action={}", LOOKS[2])).await;
+        let mut entries = total("").await;
+        for action in LOOKS {
+            entries -= total(&format!("&action={action}")).await;
+        }
+        // One of these looks can have been the first in its hour.
+        if total(&format!("&action={}", LOOKS[2])).await == before {
+            return entries;
+        }
+    }
+}
+
 /// Statistics with every instant replaced, after a look at the instants.
 pub(crate) fn without_times(statistics: &str) -> String {
     let mut text = statistics.to_owned();

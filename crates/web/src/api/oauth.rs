@@ -233,12 +233,13 @@ pub(crate) async fn revoke(State(app): State<App>, form: FormBody) -> Response {
     extensions(("x-tenantry-access" = json!("public")))
 )]
 pub(crate) async fn metadata(State(app): State<App>, headers: HeaderMap) -> Response {
-    let base = base_url(&app, &headers);
+    let issuer = app.service.realm().issuer();
+    let base = base_url(issuer, &headers);
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let algorithms: Vec<_> = Algorithm::ALL.iter().map(|it| it.as_str()).collect();
     let scopes: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
     let mut told = json!({
-        "issuer": app.service.realm().issuer(),
+        "issuer": issuer,
         "token_endpoint": format!("{base}{TOKEN}"),
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "scopes_supported": scopes,
@@ -260,18 +261,36 @@ pub(crate) async fn metadata(State(app): State<App>, headers: HeaderMap) -> Resp
             );
         }
     }
-    json_response(StatusCode::OK, told.to_string())
+    let mut response = json_response(StatusCode::OK, told.to_string());
+    if url_of(issuer).is_none() {
+        // What one caller was told is not for others.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
-/// Where the server is, as its clients know it: what the issuer says if that is an address, else what
-/// the request was sent to.
-fn base_url(app: &AppState, headers: &HeaderMap) -> String {
-    let issuer = app.service.realm().issuer();
-    if issuer.starts_with("https://") || issuer.starts_with("http://") {
-        return issuer.trim_end_matches('/').to_owned();
+/// Where the server is, as its clients know it: what the issuer says, if that is an address.
+fn url_of(issuer: &str) -> Option<&str> {
+    let is_url = issuer.starts_with("https://") || issuer.starts_with("http://");
+    is_url.then(|| issuer.trim_end_matches('/'))
+}
+
+/// Where to send requests: to where the server is known to be, else to where this one was sent. That is
+/// whatever the caller says, so nothing is to be believed by it.
+fn base_url(issuer: &str, headers: &HeaderMap) -> String {
+    if let Some(url) = url_of(issuer) {
+        return url.to_owned();
     }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     format!("http://{host}")
+}
+
+/// What a client may call the server in an assertion for an endpoint. What the request says of where it was
+/// sent is not among it: the assertion can have been made for another server.
+fn audiences(issuer: &str, path: &str) -> Vec<String> {
+    let url = url_of(issuer);
+    let others = url.into_iter().flat_map(|url| [url.to_owned(), format!("{url}{path}")]);
+    std::iter::once(issuer.to_owned()).chain(others).collect()
 }
 
 /// Finds out which client asks, and what else it says.
@@ -281,7 +300,6 @@ async fn proven(
     path: &str,
 ) -> Result<(ProvenClient, Fields), Failure> {
     let (ip, basic) = (form.ip, basic(&form.headers));
-    let base = base_url(app, &form.headers);
     let mut fields = form.read(app).await?;
     let (id, client_secret) = (fields.take("client_id")?, fields.take("client_secret")?);
     let assertion_type = fields.take("client_assertion_type")?;
@@ -303,14 +321,15 @@ async fn proven(
                 let problem = format!("client_assertion_type must be {JWT_BEARER}");
                 return Err(Failure::invalid_request(problem));
             }
-            ClientProof::Assertion(assertion)
+            ClientProof::Assertion {
+                text: assertion,
+                client_id: id.map(|id| id.expose().to_owned()),
+            }
         }
         (None, None, None) => return Err(Failure::invalid_client(AuthFailure::Missing)),
         _ => return Err(Failure::invalid_request("a client proves itself in one way")),
     };
-    // What a client may call the server in an assertion.
-    let audiences =
-        [app.service.realm().issuer().to_owned(), base.clone(), format!("{base}{path}")];
+    let audiences = audiences(app.service.realm().issuer(), path);
     Ok((app.service.prove_client(&proof, &audiences, ip).await?, fields))
 }
 
@@ -361,5 +380,23 @@ fn answered(app: &AppState, answer: Result<Response, Failure>) -> Response {
             response
         }
         Err(failure) => failure.respond(app),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assertion_is_for_what_the_issuer_says() {
+        assert_eq!(audiences("tenantry", TOKEN), ["tenantry"]);
+        assert_eq!(
+            audiences("https://id.example.com/", TOKEN),
+            [
+                "https://id.example.com/",
+                "https://id.example.com",
+                "https://id.example.com/oauth/token"
+            ]
+        );
     }
 }

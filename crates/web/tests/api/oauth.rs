@@ -311,10 +311,26 @@ async fn an_assertion_is_good_once_and_here() {
     // Once, whoever has seen it on its way.
     assert_eq!(ask(KIND, &good).await.code(), "invalid_client");
     ask(KIND, &signer.sign(&claims("2"))).await.expect(200);
-    let here = format!("{}/oauth/token", f.app.url);
-    ask(KIND, &signer.sign(&with("3", "aud", json!([here, "https://x.example"]))))
+    ask(KIND, &signer.sign(&with("3", "aud", json!(["tenantry", "https://x.example"]))))
         .await
         .expect(200);
+    // It was made for another server, whatever a request says of where it was sent.
+    for here in [f.app.url.clone(), format!("{}/oauth/token", f.app.url)] {
+        let overheard = signer.sign(&with("3a", "aud", json!([here])));
+        assert_eq!(ask(KIND, &overheard).await.code(), "invalid_client");
+    }
+    let beside = async |client_id: &str, id: &str| {
+        let assertion = signer.sign(&claims(id));
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_id", client_id),
+            ("client_assertion_type", KIND),
+            ("client_assertion", &assertion),
+        ];
+        f.post("/oauth/token", &fields).send().await
+    };
+    assert_eq!(beside(&other.id, "3b").await.code(), "invalid_client");
+    beside(&client.id, "3b").await.expect(200);
 
     assert_eq!(ask("saml", &signer.sign(&claims("4"))).await.code(), "invalid_request");
     for (claims, by) in [
@@ -345,6 +361,29 @@ async fn an_assertion_is_good_once_and_here() {
         let body = json!({"name": "signer", "jwks": jwks});
         assert_eq!(f.by_admin("POST", CLIENTS).json(&body).send().await.fields(), ["jwks"]);
     }
+    f.app.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_less_than_before_gets_no_secret_of_before() {
+    let f = Fixture::new().await;
+    let client = f.client(&["keys:write", "credentials:reveal"]).await;
+    let full = f.token(&client).await;
+    let less = f.ask(&client, &[("scope", "keys:write")]).await.expect(200).json();
+    let less = less["access_token"].as_str().unwrap();
+    let body = json!({"name": "vault", "scopes": ["credentials:reveal"]});
+    let send = async |token: &str| {
+        let request = f.app.request("POST", "/api/v1/api-keys").bearer(token);
+        let request = request.header("x-tenantid", &f.tenant.to_string());
+        request.header("idempotency-key", "once").json(&body).send().await
+    };
+    let first = send(&full).await.expect(201);
+    assert_eq!(send(&full).await.expect(201).data()["key"], first.data()["key"]);
+    assert_eq!(send(less).await.expect(403).code(), "INSUFFICIENT_PERMISSIONS");
+    // What the client has lost counts as what its token never had.
+    let lost = json!({"scopes": ["keys:write"]});
+    f.by_admin("PATCH", &client.path).json(&lost).send().await.expect(200);
+    assert_eq!(send(&full).await.expect(403).code(), "INSUFFICIENT_PERMISSIONS");
     f.app.stop().await;
 }
 

@@ -81,3 +81,61 @@ async fn reading_users_is_told_every_time() {
     assert_eq!(entries[1]["details"], json!({"shown": 1}));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn reading_the_audit_log_is_told_once_for_each_actor_and_hour() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    let operator = app.token(Bearer::SUPER_ADMIN);
+    let of_tenant = format!("/api/v1/admin/audit-logs?tenantId={tenant}");
+    for (acting_in, path) in [
+        (TenantId::PLATFORM, of_tenant.as_str()),
+        (tenant, "/api/v1/admin/audit-logs"),
+        (TenantId::PLATFORM, "/api/v1/admin/audit-logs"),
+    ] {
+        assert_eq!(get(&app, &operator, acting_in, path).await, 200);
+    }
+    assert_eq!(told(&app, tenant, "AUDIT_LOG_READ").await.len(), 1);
+    assert_eq!(told(&app, TenantId::PLATFORM, "AUDIT_LOG_READ").await.len(), 0);
+    app.clock.advance(60 * 60_000);
+    let later = app.token(Bearer::SUPER_ADMIN);
+    assert_eq!(get(&app, &later, tenant, "/api/v1/admin/audit-logs?limit=1").await, 200);
+    assert_eq!(told(&app, tenant, "AUDIT_LOG_READ").await.len(), 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn users_that_are_shown_by_the_way_are_told_of() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("Acme").await;
+    let ann = app.user(tenant, "ann@example.com", false).await.id;
+    let users = format!("/api/v1/admin/tenants/{tenant}/users");
+    let patch = async |bearer, body: Value| {
+        let path = format!("{users}/{ann}");
+        app.request_by(bearer, "PATCH", &path).json(&body).send().await.expect(200);
+    };
+    // A change tells itself, and what a tenant does at home is nobody's look.
+    patch(Bearer::admin_of(tenant), json!({})).await;
+    app.clock.advance(1);
+    patch(Bearer::SUPER_ADMIN, json!({"name": "Ann"})).await;
+    assert_eq!(told(&app, tenant, "USERS_READ").await.len(), 0);
+    app.clock.advance(1);
+    for body in [json!({}), json!({"name": "Ann"})] {
+        patch(Bearer::SUPER_ADMIN, body).await;
+    }
+    let entries = told(&app, tenant, "USERS_READ").await;
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0]["resource"]["id"], ann.to_string());
+
+    // Which of many addresses are there already, too; once more under a key that makes it one request.
+    let lines = "email\nann@example.com\nben@example.com\nbad\n";
+    for key in ["a", "b"] {
+        let import = app.request_by(Bearer::SUPER_ADMIN, "POST", &format!("{users}/import"));
+        let import = import.header("idempotency-key", key).body("text/csv", lines);
+        import.send().await.expect(422);
+    }
+    let entries = told(&app, tenant, "USERS_READ").await;
+    assert_eq!(entries.len(), 4);
+    assert_eq!(entries[0]["details"], json!({"shown": 1}));
+    app.stop().await;
+}
