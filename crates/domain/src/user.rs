@@ -86,6 +86,13 @@ impl UserRoles {
         }
     }
 
+    /// What their holder can be, if it is somebody of an external realm: its tokens can say anything, and
+    /// its row here can keep it from that.
+    #[must_use]
+    pub fn beside(self, external_id: Option<&ExternalId>) -> Self {
+        if external_id.is_some() { Self::ALL } else { self }
+    }
+
     /// Refuses to give, or to take from somebody, more than one has.
     ///
     /// # Errors
@@ -148,6 +155,11 @@ pub struct User {
 }
 
 impl User {
+    /// What it can be: see [`UserRoles::beside`].
+    pub fn reach(&self) -> UserRoles {
+        self.roles.beside(self.external_id.as_ref())
+    }
+
     /// What matters of it for the counts.
     pub fn facts(&self) -> UserFacts {
         UserFacts { active: self.status == UserStatus::Active, admin: self.roles.tenant_admin }

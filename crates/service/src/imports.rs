@@ -155,7 +155,9 @@ impl Service {
     /// [`Error::InvalidLines`] with every bad line.
     pub async fn import_users(&self, access: &TenantAccess, mut import: UserImport) -> Result<u64> {
         let drafts = || import.lines.iter().filter_map(|line| line.draft.as_ref());
-        drafts().try_for_each(|draft| draft.roles.check_grant(access))?;
+        drafts().try_for_each(|draft| {
+            draft.roles.beside(draft.external_id.as_ref()).check_grant(access)
+        })?;
         if import.lines.is_empty() && import.problems.is_empty() {
             return Err(Error::invalid("body", "must have a user"));
         }

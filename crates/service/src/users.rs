@@ -30,7 +30,7 @@ pub struct UserDraft {
 impl Service {
     /// Makes a user.
     pub async fn create_user(&self, access: &TenantAccess, draft: UserDraft) -> Result<User> {
-        draft.roles.check_grant(access)?;
+        draft.roles.beside(draft.external_id.as_ref()).check_grant(access)?;
         let password_hash = match draft.password {
             None => None,
             Some(password) => {

@@ -157,8 +157,7 @@ pub(crate) fn end_all(books: &mut Books, user: UserId) {
          WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $3",
         params![tenant, user, at],
     );
-    let sql = "DELETE FROM invitations WHERE tenant_id = $1 AND user_id = $2";
-    books.session.write(sql, params![tenant, user]);
+    sign_ins::end_invitation(books, user);
 }
 
 /// Ends a session, with all of its access tokens.

@@ -174,6 +174,12 @@ fn failures(found: &[Row]) -> Result<Failures> {
     Ok(Failures { number, last_at: row.at(1)? })
 }
 
+/// Ends the one-time token that a user may have: it was given for who the user was.
+pub(crate) fn end_invitation(books: &mut Books, user: UserId) {
+    let sql = "DELETE FROM invitations WHERE tenant_id = $1 AND user_id = $2";
+    books.session.write(sql, params![books.tenant, user]);
+}
+
 /// Notes that a user has signed in: with a password that is still its own, if with one. The
 /// address's failures are locked before the account's, as by an attempt.
 pub(crate) async fn note(

@@ -27,7 +27,7 @@ use crate::session::{Command, Session};
 use crate::sql::{Columns as _, Value, Word, json, params};
 use crate::standing::Standing;
 use crate::tenants::{ask_status, require};
-use crate::{imports, sessions, tenants};
+use crate::{imports, sessions, sign_ins, tenants};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -107,15 +107,17 @@ impl Users for PostgresStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         change!(self, access, |books| {
             let before = get(&mut books.session, books.tenant, id).await?;
-            before.roles.check_grant(access)?;
+            before.reach().check_grant(access)?;
             let after = patch.clone().apply(&before, books.at)?;
-            after.roles.check_grant(access)?;
+            after.reach().check_grant(access)?;
             require_unique(books, &after).await?;
             access.check_match(&before)?;
             if after != before {
                 store(books, &after);
                 if after.status != before.status && !after.facts().active {
                     sessions::end_all(books, id);
+                } else if after.roles != before.roles {
+                    sign_ins::end_invitation(books, id);
                 }
                 let change =
                     Change::User { before: Some(before.facts()), after: Some(after.facts()) };
@@ -134,7 +136,7 @@ impl Users for PostgresStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         change!(self, access, |books| {
             let user = get(&mut books.session, books.tenant, id).await?;
-            user.roles.check_grant(access)?;
+            user.reach().check_grant(access)?;
             access.check_match(&user)?;
             remove(books, id);
             let change = Change::User { before: Some(user.facts()), after: None };

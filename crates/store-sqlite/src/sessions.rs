@@ -131,8 +131,8 @@ impl Sessions for SqliteStore {
 }
 
 /// Ends every session of a user, with all of its access tokens, and its invitation.
-pub(crate) fn end_all(books: &Books<'_>, user: UserId) -> Result<()> {
-    let (tenant, user) = (tenant_id(books.tenant), Id(user.as_uuid()));
+pub(crate) fn end_all(books: &Books<'_>, id: UserId) -> Result<()> {
+    let (tenant, user) = (tenant_id(books.tenant), Id(id.as_uuid()));
     sql::execute(
         books.connection,
         "INSERT INTO revoked_tokens (tenant_id, token_id, expires_at)
@@ -147,9 +147,7 @@ pub(crate) fn end_all(books: &Books<'_>, user: UserId) -> Result<()> {
          WHERE tenant_id = ?1 AND user_id = ?2 AND ended_at IS NULL AND expires_at > ?3",
         params![tenant, user, At(books.at)],
     )?;
-    let sql = "DELETE FROM invitations WHERE tenant_id = ?1 AND user_id = ?2";
-    sql::execute(books.connection, sql, params![tenant, user])?;
-    Ok(())
+    sign_ins::end_invitation(books, id)
 }
 
 /// Ends a session, with all of its access tokens.

@@ -145,6 +145,13 @@ impl SignIns for SqliteStore {
     }
 }
 
+/// Ends the one-time token that a user may have: it was given for who the user was.
+pub(crate) fn end_invitation(books: &Books<'_>, user: UserId) -> Result<()> {
+    let sql = "DELETE FROM invitations WHERE tenant_id = ?1 AND user_id = ?2";
+    let values = params![tenant_id(books.tenant), Id(user.as_uuid())];
+    sql::execute(books.connection, sql, values).map(drop)
+}
+
 /// Notes that a user has signed in: with a password that is still its own, if with one.
 pub(crate) fn note(books: &Books<'_>, user: UserId, proof: Option<&ProvenPassword>) -> Result<()> {
     let (tenant, id) = (tenant_id(books.tenant), Id(user.as_uuid()));

@@ -24,9 +24,9 @@ use crate::erasure::Erasure;
 use crate::error::Result;
 use crate::imports;
 use crate::pages::{DIALECT, page_of};
-use crate::sessions;
 use crate::sql::{self, At, Id, Value, Word, blob, json, tenant_id, text};
 use crate::tenants::require;
+use crate::{sessions, sign_ins};
 
 /// In the order of [`read`].
 macro_rules! columns {
@@ -91,15 +91,17 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let before = get(books.connection, books.tenant, id)?;
-            before.roles.check_grant(access)?;
+            before.reach().check_grant(access)?;
             let after = patch.clone().apply(&before, books.at)?;
-            after.roles.check_grant(access)?;
+            after.reach().check_grant(access)?;
             require_unique(books, &after)?;
             access.check_match(&before)?;
             if after != before {
                 store(books, &after)?;
                 if after.status != before.status && !after.facts().active {
                     sessions::end_all(books, id)?;
+                } else if after.roles != before.roles {
+                    sign_ins::end_invitation(books, id)?;
                 }
                 let change =
                     Change::User { before: Some(before.facts()), after: Some(after.facts()) };
@@ -119,7 +121,7 @@ impl Users for SqliteStore {
     ) -> tenantry_domain::error::Result<Warned<User>> {
         self.change(access, move |books, access| {
             let user = get(books.connection, books.tenant, id)?;
-            user.roles.check_grant(access)?;
+            user.reach().check_grant(access)?;
             access.check_match(&user)?;
             remove(books.connection, books.tenant, id)?;
             let change = Change::User { before: Some(user.facts()), after: None };

@@ -5,10 +5,11 @@ use tenantry_domain::api_key::SecretHash;
 use tenantry_domain::error::{AuthFailure, Denied, Error};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::oauth_client::{NewOauthClient, OauthClientPatch};
+use tenantry_domain::patch::Patch;
 use tenantry_domain::scope::{Scope, Scopes};
 use tenantry_domain::tenant::Governance;
 use tenantry_domain::usage::{UsageEvent, UsageReport};
-use tenantry_domain::user::{User, UserPatch, UserRoles, UserStatus};
+use tenantry_domain::user::{ExternalId, NewUser, User, UserPatch, UserRoles, UserStatus};
 
 use super::builders::{email, system};
 use super::harness::Fixture;
@@ -111,6 +112,32 @@ pub async fn nobody_lays_hands_on_somebody_more_powerful(f: &Fixture) {
     let traces = f.store.erase_user(&access, plain.id).await;
     assert_eq!(traces, Err(Error::Denied(denied)));
     f.store.erase_user(&above, plain.id).await.unwrap();
+}
+
+/// What somebody of an external realm is, its tokens say: whoever could not give the most that they can
+/// say neither takes it away by a row, nor back by removing the row.
+pub async fn nobody_lays_hands_on_who_can_be_more_elsewhere(f: &Fixture) {
+    let platform = TenantId::PLATFORM;
+    let lesser = admin(f, platform, "helper@example.com").await;
+    let access = authority(f, platform, lesser.id, Role::TenantAdmin).await;
+    let external_id = ExternalId { realm: "staff".to_owned(), subject: "boss".to_owned() };
+    let new = NewUser { external_id: Some(external_id.clone()), ..f.new_user("boss@example.com") };
+    let boss = f.store.create_user(&system(platform), new).await.unwrap().id;
+    let plain = f.store.create_user(&access, f.new_user("plain@example.com")).await.unwrap().id;
+    let before = f.entries(platform).await;
+    let denied = || Err(Error::Denied(Denied::InsufficientPermissions));
+    for (id, patch) in [
+        (boss, UserPatch { status: Some(UserStatus::Disabled), ..UserPatch::default() }),
+        (boss, UserPatch { external_id: Patch::Clear, ..UserPatch::default() }),
+        (plain, UserPatch { external_id: Patch::Set(external_id.into()), ..UserPatch::default() }),
+    ] {
+        assert_eq!(f.store.update_user(&access, id, patch).await.map(drop), denied());
+    }
+    assert_eq!(f.store.delete_user(&access, boss).await.map(drop), denied());
+    assert_eq!(f.store.erase_user(&access, boss).await.map(drop), denied());
+    assert_eq!(f.entries(platform).await, before);
+    let disabled = UserPatch { status: Some(UserStatus::Disabled), ..UserPatch::default() };
+    f.store.update_user(&access, plain, disabled).await.unwrap();
 }
 
 /// A client that may do more than somebody has is not theirs to change, nor to give a new secret.

@@ -102,6 +102,7 @@ macro_rules! conformance_suite {
                 a_change_after_the_authority_was_taken_back_does_not_happen
                 a_change_after_the_tenant_was_suspended_does_not_happen
                 nobody_lays_hands_on_somebody_more_powerful
+                nobody_lays_hands_on_who_can_be_more_elsewhere
                 nobody_lays_hands_on_a_more_powerful_client
             }
             calls {
@@ -280,6 +281,7 @@ macro_rules! conformance_suite {
                 an_invitation_sets_a_password_once
                 an_invitation_is_used_once_by_two_at_once
                 an_invitation_has_its_time
+                an_invitation_is_for_who_the_user_was
                 nobody_gets_around_an_administrator_by_an_invitation
                 a_password_that_is_set_ends_sessions
             }

@@ -7,6 +7,7 @@ use tenantry_domain::api_key::{NewApiKey, SecretHash};
 use tenantry_domain::error::{AuthFailure, Conflict, Denied, Error, Result};
 use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::ledger::Action;
+use tenantry_domain::patch::Patch;
 use tenantry_domain::scope::Scope;
 use tenantry_domain::sign_in::{Attempt, FAILURES_KEPT_MS, INVITATION_MS, NewPassword, Subject};
 use tenantry_domain::user::{NewUser, PasswordHash, User, UserPatch, UserRoles, UserStatus};
@@ -234,6 +235,24 @@ pub async fn an_invitation_has_its_time(f: &Fixture) {
     let refused = set(f, tenant, user, token).await;
     assert_fault!(refused, Error::Unauthenticated(AuthFailure::Revoked));
     assert_eq!(f.store.forget_sign_ins(10).await.unwrap(), 1);
+    assert_eq!(hash_of(f, tenant, "ann@example.com").await.as_deref(), Some(HASH));
+}
+
+/// A one-time token that was given for a user ends when that is given other roles: whoever has it may be
+/// nobody who could give those.
+pub async fn an_invitation_is_for_who_the_user_was(f: &Fixture) {
+    let tenant = f.tenant("Acme").await;
+    let user = f.with_password(tenant, "ann@example.com").await.id;
+    let roles = |tenant_admin| Some(UserRoles { tenant_admin, member: true });
+    let patch = async |patch| f.store.update_user(&system(tenant), user, patch).await.unwrap();
+    patch(UserPatch { roles: roles(false), ..UserPatch::default() }).await;
+    let token = invite(f, tenant, user).await;
+    patch(UserPatch { name: Patch::Clear, roles: roles(false), ..UserPatch::default() }).await;
+    assert_eq!(f.store.invited(tenant, token).await.unwrap(), Some(user));
+    patch(UserPatch { roles: roles(true), ..UserPatch::default() }).await;
+    assert_eq!(f.store.invited(tenant, token).await.unwrap(), None);
+    let refused = set(f, tenant, user, token).await;
+    assert_fault!(refused, Error::Unauthenticated(AuthFailure::Revoked));
     assert_eq!(hash_of(f, tenant, "ann@example.com").await.as_deref(), Some(HASH));
 }
 

@@ -135,6 +135,23 @@ async fn nobody_gives_more_than_their_key_has() {
     let boss = format!("{users}/{boss}");
     assert_eq!(try_to("PATCH", &boss, json!({"status": "disabled"})).await.0, 403);
     assert_eq!(f.with_key(&key, "DELETE", &boss).send().await.status, 403);
+    // Nor does it rule over who comes from elsewhere, and may be an administrator there.
+    let external = json!({"realm": "corp", "subject": "boss"});
+    let new = json!({"email": "b@example.com", "status": "disabled", "externalId": external});
+    assert_eq!(try_to("POST", &users, new.clone()).await.0, 403);
+    assert_eq!(try_to("PATCH", &member, json!({"externalId": external})).await.0, 403);
+    let line = json!({"email": "b@example.com", "externalId": external});
+    let import = f.with_key(&key, "POST", &format!("{users}/import"));
+    let import = import.body("application/x-ndjson", line.to_string());
+    assert_eq!(import.send().await.status, 403);
+    let row = f.by_admin("POST", &users).json(&new).send().await.expect(201).data();
+    let row = format!("{users}/{}", row["id"].as_str().unwrap());
+    for change in [json!({"externalId": null}), json!({"status": "active"}), json!({"name": "B"})] {
+        assert_eq!(try_to("PATCH", &row, change).await.0, 403);
+    }
+    for path in [row.clone(), format!("{row}?erase=true")] {
+        assert_eq!(f.with_key(&key, "DELETE", &path).send().await.status, 403);
+    }
     f.app.stop().await;
 }
 
