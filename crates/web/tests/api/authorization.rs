@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tenantry_domain::access::Role;
-use tenantry_domain::id::TenantId;
+use tenantry_domain::clock::Clock as _;
+use tenantry_domain::id::{TenantId, UserId};
 use tenantry_domain::oauth_client::{ClientStatus, OauthClientPatch};
 use tenantry_domain::scope::Scope;
+use tenantry_domain::user::{UserPatch, UserStatus};
 use tenantry_security::realm::{TokenBearer, TokenRequest};
 use tenantry_security::secret::SecretText;
 use tenantry_testkit::{Answer, Bearer, Request, TestApp};
@@ -31,6 +33,26 @@ use Access::{Client, Platform, Public, Tenant};
 
 /// The realm that people come from.
 const REALM: &str = "people";
+/// The realm that the platform's own people come from.
+const STAFF: &str = "staff";
+
+/// The realms' providers.
+struct Providers {
+    people: Provider,
+    staff: Provider,
+}
+
+impl Providers {
+    async fn start(app: &TestApp) -> Self {
+        let (people, staff) = (Provider::start().await, Provider::start().await);
+        app.realm(REALM, &people.issuer).await;
+        app.realm(STAFF, &staff.issuer).await;
+        let path = format!("/api/v1/admin/realms/{STAFF}");
+        let flagged = app.request_by(Bearer::SUPER_ADMIN, "PATCH", &path);
+        flagged.json(&json!({"platform": true})).send().await.expect(200);
+        Self { people, staff }
+    }
+}
 
 const ROWS: &[(&str, &str, Access)] = &[
     ("get", "/health/live", Public),
@@ -105,12 +127,13 @@ fn operations(document: &Value) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-/// A body that the operation takes.
-fn body(method: &str, path: &str) -> Option<Value> {
+/// A body that the operation takes; of two tenants it makes two things.
+fn body(method: &str, path: &str, target: TenantId) -> Option<Value> {
     match (method, path) {
         ("post", "/api/v1/admin/tenants") => Some(json!({"name": "New"})),
         ("post", "/api/v1/admin/realms") => Some(json!({
-            "name": "new", "issuer": "https://new.example.com", "audience": "tenantry"
+            "name": target, "issuer": format!("https://{target}.example.com"),
+            "audience": "tenantry"
         })),
         ("patch", "/api/v1/admin/realms/{name}") => Some(json!({"audience": "another"})),
         ("post", path) if path.ends_with("/users") => Some(json!({"email": "new@example.com"})),
@@ -156,7 +179,7 @@ fn fill(path: &str, tenant: TenantId, id: &str) -> String {
 
 /// Sends the operation about a fresh tenant; answers the status.
 async fn send(
-    (app, provider): (&TestApp, &Provider),
+    (app, Providers { people, staff }): (&TestApp, &Providers),
     (method, path, access): (&str, &str, Access),
     caller: Caller,
 ) -> u16 {
@@ -175,6 +198,8 @@ async fn send(
         | Caller::Key
         | Caller::KeyWithout
         | Caller::RevokedKey
+        | Caller::ExpiredKey
+        | Caller::SuspendedKey
         | Caller::OtherKey => (None, target),
         Caller::Expired => {
             let request = TokenRequest {
@@ -188,7 +213,19 @@ async fn send(
             (Some(token.text.expose().to_owned()), target)
         }
         Caller::Member => (Some(bearer(target, Role::Member)), target),
-        Caller::Admin => (Some(bearer(target, Role::TenantAdmin)), target),
+        Caller::Admin | Caller::SuspendedAdmin => (Some(bearer(target, Role::TenantAdmin)), target),
+        Caller::UserAdmin => (Some(user(app, target, true).await.1), target),
+        Caller::UserMember => (Some(user(app, target, false).await.1), target),
+        Caller::DisabledUser => {
+            let (id, token) = user(app, target, true).await;
+            let status = Some(UserStatus::Disabled);
+            let patch = UserPatch { status, ..UserPatch::default() };
+            app.service.update_user(&TestApp::access(target), id, patch).await.unwrap();
+            (Some(token), target)
+        }
+        Caller::ExternalSuperAdmin => {
+            (Some(staff.token(TenantId::PLATFORM, "super_admin")), target)
+        }
         Caller::OtherAdmin => (Some(bearer(other, Role::TenantAdmin)), target),
         Caller::OtherAdminAtHome => (Some(bearer(other, Role::TenantAdmin)), other),
         Caller::SuperAdmin => (Some(bearer(TenantId::PLATFORM, Role::SuperAdmin)), target),
@@ -196,15 +233,16 @@ async fn send(
         Caller::RealmAdmin | Caller::RealmMember => {
             app.bind(target, REALM).await;
             let role = if caller == Caller::RealmAdmin { "tenant_admin" } else { "member" };
-            (Some(provider.token(target, role)), target)
+            (Some(people.token(target, role)), target)
         }
-        Caller::OtherRealmAdmin => {
+        Caller::OtherRealmAdmin | Caller::OtherRealmAdminAtHome => {
             app.bind(target, REALM).await;
             app.bind(other, REALM).await;
-            (Some(provider.token(other, "tenant_admin")), target)
+            let at_home = caller == Caller::OtherRealmAdminAtHome;
+            (Some(people.token(other, "tenant_admin")), if at_home { other } else { target })
         }
-        Caller::ForeignRealmAdmin => (Some(provider.token(target, "tenant_admin")), target),
-        Caller::ClientToken => {
+        Caller::ForeignRealmAdmin => (Some(people.token(target, "tenant_admin")), target),
+        Caller::ClientToken | Caller::SuspendedClient => {
             let scopes: Vec<_> = scope.into_iter().collect();
             (Some(app.client_token(target, &scopes).await.1), target)
         }
@@ -213,6 +251,9 @@ async fn send(
         }
         Caller::OtherClient => {
             (Some(app.client_token(other, &scopes_without(None)).await.1), target)
+        }
+        Caller::OtherClientAtHome => {
+            (Some(app.client_token(other, &scopes_without(None)).await.1), other)
         }
         Caller::DisabledClient => {
             let (id, token) = app.client_token(target, &scopes_without(None)).await;
@@ -238,13 +279,18 @@ async fn send(
         None => request,
     };
     let key = match caller {
-        Caller::Key => Some((target, scope.into_iter().collect())),
+        Caller::Key | Caller::ExpiredKey | Caller::SuspendedKey => {
+            Some((target, scope.into_iter().collect()))
+        }
         Caller::KeyWithout => Some((target, scopes_without(scope))),
         Caller::RevokedKey => Some((target, scopes_without(None))),
         Caller::OtherKey | Caller::OtherKeyAtHome => Some((other, scopes_without(None))),
         _ => None,
     };
     let request = match key {
+        Some((tenant, scopes)) if caller == Caller::ExpiredKey => {
+            request.header("x-api-key", &expired_key(app, tenant, &scopes).await)
+        }
         Some((tenant, scopes)) => {
             let key = app.api_key_with(tenant, "caller", &scopes).await;
             if caller == Caller::RevokedKey {
@@ -255,7 +301,28 @@ async fn send(
         }
         None => request,
     };
-    with_body(request, method, path).send().await.status
+    if caller.is_suspended() {
+        let suspend = format!("/api/v1/admin/tenants/{target}/suspend");
+        app.request_by(Bearer::SUPER_ADMIN, "POST", &suspend).send().await.expect(200);
+    }
+    with_body(request, (method, path), target).send().await.status
+}
+
+/// A user of a tenant, and a token of theirs.
+async fn user(app: &TestApp, tenant: TenantId, tenant_admin: bool) -> (UserId, String) {
+    let id = app.user(tenant, "caller@example.com", tenant_admin).await.id;
+    let role = if tenant_admin { Role::TenantAdmin } else { Role::Member };
+    (id, app.token(Bearer { tenant, subject: Some(id), role }))
+}
+
+/// The text of a key that was good until just now.
+async fn expired_key(app: &TestApp, tenant: TenantId, scopes: &[&str]) -> String {
+    let expires_at = app.clock.now().plus_millis(1_000);
+    let new = json!({"name": "caller", "scopes": scopes, "expiresAt": expires_at});
+    let made = app.request_by(Bearer::admin_of(tenant), "POST", "/api/v1/api-keys").json(&new);
+    let key = made.send().await.expect(201).data()["key"].as_str().unwrap().to_owned();
+    app.clock.advance(1_000);
+    key
 }
 
 /// A body that tells who somebody is whom nobody knows yet.
@@ -278,7 +345,7 @@ async fn secrets(app: &TestApp, tenant: TenantId, path: &str) -> Value {
 }
 
 /// The request with a body that the operation takes.
-fn with_body(request: Request, method: &str, path: &str) -> Request {
+fn with_body(request: Request, (method, path): (&str, &str), target: TenantId) -> Request {
     if path.ends_with("/users/import") {
         return request.body("text/csv", "email\nnew@example.com\n");
     }
@@ -286,7 +353,7 @@ fn with_body(request: Request, method: &str, path: &str) -> Request {
         let form = "grant_type=client_credentials&token=none";
         return request.body("application/x-www-form-urlencoded", form);
     }
-    match body(method, path) {
+    match body(method, path, target) {
         Some(body) => request.json(&body),
         None => request,
     }
@@ -312,7 +379,7 @@ impl<'a> Asking<'a> {
     async fn send(&self, method: &str, (name, value): (&str, &str)) -> Answer {
         let request = self.app.request(&method.to_uppercase(), &self.filled).bearer(&self.token);
         let request = request.header("x-tenantid", &self.target.to_string()).header(name, value);
-        with_body(request, method, self.path).send().await
+        with_body(request, (method, self.path), self.target).send().await
     }
 }
 
@@ -431,9 +498,35 @@ enum Caller {
     OtherClient,
     /// One of a client of the tenant with every scope, which is disabled by now.
     DisabledClient,
+    /// One of a client of another tenant, with every scope, which says so in `x-tenantid`.
+    OtherClientAtHome,
+    /// A user who is an administrator of the tenant.
+    UserAdmin,
+    /// A user who is none.
+    UserMember,
+    /// A user who was an administrator of the tenant, and is disabled by now.
+    DisabledUser,
+    /// An administrator of another tenant of the realm, who says so in `x-tenantid`.
+    OtherRealmAdminAtHome,
+    /// A super admin by the word of the platform's realm.
+    ExternalSuperAdmin,
+    /// A key of the tenant with the one scope that the operation needs, which has expired.
+    ExpiredKey,
+    /// An administrator of the tenant, which is suspended.
+    SuspendedAdmin,
+    /// A key of it with the one scope that the operation needs.
+    SuspendedKey,
+    /// A token of a client of it with the same.
+    SuspendedClient,
 }
 
-const CALLERS: [Caller; 20] = [
+impl Caller {
+    fn is_suspended(self) -> bool {
+        [Self::SuspendedAdmin, Self::SuspendedKey, Self::SuspendedClient].contains(&self)
+    }
+}
+
+const CALLERS: [Caller; 30] = [
     Caller::Nobody,
     Caller::Expired,
     Caller::Member,
@@ -454,6 +547,16 @@ const CALLERS: [Caller; 20] = [
     Caller::ClientWithout,
     Caller::OtherClient,
     Caller::DisabledClient,
+    Caller::OtherClientAtHome,
+    Caller::UserAdmin,
+    Caller::UserMember,
+    Caller::DisabledUser,
+    Caller::OtherRealmAdminAtHome,
+    Caller::ExternalSuperAdmin,
+    Caller::ExpiredKey,
+    Caller::SuspendedAdmin,
+    Caller::SuspendedKey,
+    Caller::SuspendedClient,
 ];
 
 /// Every scope that a key of a tenant may have, but those that reach to what `needed` stands for.
@@ -466,23 +569,41 @@ fn scopes_without(needed: Option<&str>) -> Vec<&'static str> {
 }
 
 /// What the caller must hear; `None`: that it may.
-fn refusal(access: Access, path: &str, caller: Caller) -> Option<u16> {
+fn refusal((method, path, access): (&str, &str, Access), caller: Caller) -> Option<u16> {
     // Where the path names no tenant, the header does: at home, everybody asks about themselves.
-    let at_home = [Caller::OtherAdminAtHome, Caller::OtherKeyAtHome].contains(&caller);
+    let at_home = [
+        Caller::OtherAdminAtHome,
+        Caller::OtherKeyAtHome,
+        Caller::OtherClientAtHome,
+        Caller::OtherRealmAdminAtHome,
+    ];
+    let at_home = at_home.contains(&caller);
     let about_itself = at_home && !path.contains("{tenantId}");
     match (access, caller) {
         (Client, _) => Some(401),
         (Public, _)
-        | (_, Caller::SuperAdmin)
-        | (Tenant(_), Caller::Admin | Caller::Key | Caller::RealmAdmin | Caller::ClientToken) => {
-            None
+        | (_, Caller::SuperAdmin | Caller::ExternalSuperAdmin)
+        | (
+            Tenant(_),
+            Caller::Admin
+            | Caller::UserAdmin
+            | Caller::Key
+            | Caller::RealmAdmin
+            | Caller::ClientToken,
+        ) => None,
+        // What is suspended is read and not changed.
+        (Tenant(_), _) if caller.is_suspended() => {
+            let changes = method != "get" && !path.ends_with("/validate");
+            changes.then_some(403)
         }
         (
             _,
             Caller::Nobody
             | Caller::Expired
             | Caller::RevokedKey
+            | Caller::ExpiredKey
             | Caller::ForeignRealmAdmin
+            | Caller::DisabledUser
             | Caller::DisabledClient,
         ) => Some(401),
         // What another tenant has is not there at home.
@@ -494,8 +615,8 @@ fn refusal(access: Access, path: &str, caller: Caller) -> Option<u16> {
 
 #[tokio::test]
 async fn every_operation_as_every_caller() {
-    let (app, provider) = (TestApp::start().await, Provider::start().await);
-    app.realm(REALM, &provider.issuer).await;
+    let app = TestApp::start().await;
+    let providers = Providers::start(&app).await;
     let document = app.request("GET", "/openapi.json").send().await.expect(200).json();
     let rows: BTreeSet<_> =
         ROWS.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
@@ -516,8 +637,8 @@ async fn every_operation_as_every_caller() {
         let operation = &document["paths"][path][method];
         assert_eq!(operation["x-tenantry-access"], documented, "{method} {path}");
         for caller in CALLERS {
-            let status = send((&app, &provider), (method, path, *access), caller).await;
-            let right = match refusal(*access, path, caller) {
+            let status = send((&app, &providers), (method, path, *access), caller).await;
+            let right = match refusal((method, path, *access), caller) {
                 Some(refusal) => status == refusal,
                 None => (200..300).contains(&status),
             };

@@ -24,6 +24,7 @@ mod headline;
 mod hostile;
 mod idempotency;
 mod import;
+mod isolation;
 mod key_callers;
 mod lists;
 mod model;

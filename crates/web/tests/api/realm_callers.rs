@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tenantry_domain::id::TenantId;
 use tenantry_testkit::{Answer, Bearer, Request, TestApp};
@@ -297,6 +299,12 @@ fn rows(f: &Fixture, other: TenantId) -> Vec<(&'static str, String, &'static str
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         format!("{message}.{}", encode(hmac::sign(&key, message.as_bytes())))
     };
+    let key = URL_SAFE_NO_PAD.decode(jwk(1)["x"].as_str().unwrap()).unwrap();
+    // Its `SubjectPublicKeyInfo` (RFC 8410).
+    let spki = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    let der = [spki.as_slice(), &key].concat();
+    let encoded = STANDARD.encode(&der);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{encoded}\n-----END PUBLIC KEY-----\n");
     let nested = "[".repeat(40) + &"]".repeat(40);
     let last = signature.as_bytes()[signature.len() - 1];
     let non_canonical =
@@ -305,6 +313,10 @@ fn rows(f: &Fixture, other: TenantId) -> Vec<(&'static str, String, &'static str
         ("alg none", unsigned("none") + ".", "malformed"),
         ("alg none, signed", headed("alg", json!("none")), "malformed"),
         ("HMAC with the key", by_public_key(jwk(1).to_string().as_bytes()), "malformed"),
+        ("HMAC with its bytes", by_public_key(&key), "malformed"),
+        ("HMAC with its DER", by_public_key(&der), "malformed"),
+        ("HMAC with its PEM", by_public_key(pem.as_bytes()), "malformed"),
+        ("HMAC with its PEM, trimmed", by_public_key(pem.trim_end().as_bytes()), "malformed"),
         ("alg swapped", headed("alg", json!("ES256")), "unknown_key"),
         (
             "alg of another key",
