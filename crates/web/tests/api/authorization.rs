@@ -179,7 +179,7 @@ fn fill(path: &str, tenant: TenantId, id: &str) -> String {
 
 /// Sends the operation about a fresh tenant; answers the status.
 async fn send(
-    (app, Providers { people, staff }): (&TestApp, &Providers),
+    (app, providers): (&TestApp, &Providers),
     (method, path, access): (&str, &str, Access),
     caller: Caller,
 ) -> u16 {
@@ -192,8 +192,60 @@ async fn send(
     let other = app.tenant("Other").await;
     let filled = fill(path, target, &id);
     let request = app.request(&method.to_uppercase(), &filled);
+    let (token, acting_in) = token(app, providers, caller, scope, target, other).await;
+    // Where nobody is known, the header names whom the request is about.
+    let acting_in = if access == Public { target } else { acting_in };
+    let request = request.header("x-tenantid", &acting_in.to_string());
+    if path.starts_with("/api/v1/auth/") {
+        let body = secrets(app, target, path).await;
+        let request = token.iter().fold(request, |request, token| request.bearer(token));
+        return request.json(&body).send().await.status;
+    }
+    let request = match token {
+        Some(token) => request.bearer(&token),
+        None => request,
+    };
+    let key = match caller {
+        Caller::Key | Caller::ExpiredKey | Caller::SuspendedKey => {
+            Some((target, scope.into_iter().collect()))
+        }
+        Caller::KeyWithout => Some((target, scopes_without(scope))),
+        Caller::RevokedKey => Some((target, scopes_without(None))),
+        Caller::OtherKey | Caller::OtherKeyAtHome => Some((other, scopes_without(None))),
+        _ => None,
+    };
+    let request = match key {
+        Some((tenant, scopes)) if caller == Caller::ExpiredKey => {
+            request.header("x-api-key", &expired_key(app, tenant, &scopes).await)
+        }
+        Some((tenant, scopes)) => {
+            let key = app.api_key_with(tenant, "caller", &scopes).await;
+            if caller == Caller::RevokedKey {
+                let access = TestApp::access(tenant);
+                app.service.revoke_api_key(&access, key.api_key.id).await.unwrap();
+            }
+            request.header("x-api-key", key.text.expose())
+        }
+        None => request,
+    };
+    if caller.is_suspended() {
+        let suspend = format!("/api/v1/admin/tenants/{target}/suspend");
+        app.request_by(Bearer::SUPER_ADMIN, "POST", &suspend).send().await.expect(200);
+    }
+    with_body(request, (method, path), target).send().await.status
+}
+
+/// The token that the caller has, if it has one, and the tenant that it says to act in.
+async fn token(
+    app: &TestApp,
+    Providers { people, staff }: &Providers,
+    caller: Caller,
+    scope: Option<&str>,
+    target: TenantId,
+    other: TenantId,
+) -> (Option<String>, TenantId) {
     let bearer = |tenant, role| app.token(Bearer { tenant, subject: None, role });
-    let (token, acting_in) = match caller {
+    match caller {
         Caller::Nobody
         | Caller::Key
         | Caller::KeyWithout
@@ -265,47 +317,7 @@ async fn send(
             app.service.update_oauth_client(&access, id, patch).await.unwrap();
             (Some(token), target)
         }
-    };
-    // Where nobody is known, the header names whom the request is about.
-    let acting_in = if access == Public { target } else { acting_in };
-    let request = request.header("x-tenantid", &acting_in.to_string());
-    if path.starts_with("/api/v1/auth/") {
-        let body = secrets(app, target, path).await;
-        let request = token.iter().fold(request, |request, token| request.bearer(token));
-        return request.json(&body).send().await.status;
     }
-    let request = match token {
-        Some(token) => request.bearer(&token),
-        None => request,
-    };
-    let key = match caller {
-        Caller::Key | Caller::ExpiredKey | Caller::SuspendedKey => {
-            Some((target, scope.into_iter().collect()))
-        }
-        Caller::KeyWithout => Some((target, scopes_without(scope))),
-        Caller::RevokedKey => Some((target, scopes_without(None))),
-        Caller::OtherKey | Caller::OtherKeyAtHome => Some((other, scopes_without(None))),
-        _ => None,
-    };
-    let request = match key {
-        Some((tenant, scopes)) if caller == Caller::ExpiredKey => {
-            request.header("x-api-key", &expired_key(app, tenant, &scopes).await)
-        }
-        Some((tenant, scopes)) => {
-            let key = app.api_key_with(tenant, "caller", &scopes).await;
-            if caller == Caller::RevokedKey {
-                let access = TestApp::access(tenant);
-                app.service.revoke_api_key(&access, key.api_key.id).await.unwrap();
-            }
-            request.header("x-api-key", key.text.expose())
-        }
-        None => request,
-    };
-    if caller.is_suspended() {
-        let suspend = format!("/api/v1/admin/tenants/{target}/suspend");
-        app.request_by(Bearer::SUPER_ADMIN, "POST", &suspend).send().await.expect(200);
-    }
-    with_body(request, (method, path), target).send().await.status
 }
 
 /// A user of a tenant, and a token of theirs.
