@@ -8,7 +8,7 @@ use tenantry_domain::clock::Timestamp;
 use tenantry_domain::credential::Sealed;
 use tenantry_domain::error::{Conflict, Denied, Error, Result};
 use tenantry_domain::id::TenantId;
-use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark};
+use tenantry_domain::idempotency::{Idempotency, IdempotencyKey, Mark, RequestDigests};
 use tenantry_domain::ledger::Hash;
 use tenantry_domain::scope::Scopes;
 use tenantry_domain::sealing::SealedFor;
@@ -22,9 +22,9 @@ pub(crate) struct InFlight(Arc<Mutex<HashSet<(TenantId, Hash)>>>);
 
 impl InFlight {
     /// Claims a mark for a request of somebody with this power, until the claim is dropped.
-    fn claim(&self, mark: Mark, power: Power) -> Result<Claim> {
+    fn claim(&self, mark: Mark, request: Hash, power: Power) -> Result<Claim> {
         if self.marks().insert((mark.tenant, mark.id)) {
-            Ok(Claim { mark, power, in_flight: self.clone(), made: Arc::default() })
+            Ok(Claim { mark, request, power, in_flight: self.clone(), made: Arc::default() })
         } else {
             Err(Error::Conflict(Conflict::InFlight))
         }
@@ -39,6 +39,8 @@ impl InFlight {
 #[derive(Debug)]
 pub struct Claim {
     mark: Mark,
+    /// What it says, not digested with a key.
+    request: Hash,
     power: Power,
     in_flight: InFlight,
     /// What the change is answered with, once it is made.
@@ -75,10 +77,10 @@ impl Service {
         request: Hash,
         answer: impl Fn(Timestamp, &T) -> Result<SecretBytes> + Send + Sync + 'static,
     ) -> Result<(A, Claim)> {
-        let request = self.vault.request_digests(request);
-        let mark = Mark::new(access.marks_of(), access.actor(), route, key, request);
+        let digests = self.vault.request_digests(request);
+        let mark = Mark::new(access.marks_of(), access.actor(), route, key, digests);
         let power = access.power();
-        let claim = self.in_flight.claim(mark, power.clone())?;
+        let claim = self.in_flight.claim(mark, request, power.clone())?;
         let (vault, clock) = (Arc::clone(&self.vault), Arc::clone(&self.clock));
         let made = Arc::clone(&claim.made);
         let idempotency = Idempotency::new(mark, move |outcome: &T| {
@@ -121,12 +123,19 @@ impl Service {
                 Ok(OneAnswer { bytes, replayed: true })
             }
             // It can be the same one, under a master key that was not known when it came.
-            Err(Error::IdempotencyKeyReused) if self.learn_master_keys().await? => {
+            Err(Error::IdempotencyKeyReused) if self.is_digested_otherwise(claim).await? => {
                 let cause = "the master key has just been replaced, and the request was repeated";
                 Err(Error::Unavailable(cause.to_owned()))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a request has other digests by now than when it came.
+    async fn is_digested_otherwise(&self, claim: &Claim) -> Result<bool> {
+        self.learn_master_keys().await?;
+        let RequestDigests { now, before } = self.vault.request_digests(claim.request);
+        Ok((now, before) != (claim.mark.request, claim.mark.before))
     }
 
     /// Opens the answer to a request, which was sealed for the digest that the master key of then gave;
@@ -195,7 +204,7 @@ mod tests {
         let in_flight = InFlight::default();
         let (id, request) = (Hash([1; 32]), Hash([2; 32]));
         let mark = Mark { tenant: TenantId::PLATFORM, id, request, before: None };
-        let claim = |mark| in_flight.claim(mark, Power::Role(Role::TenantAdmin));
+        let claim = |mark| in_flight.claim(mark, Hash([7; 32]), Power::Role(Role::TenantAdmin));
         let first = claim(mark).unwrap();
         // Whatever the second one says: it is too early to tell.
         for second in [mark, Mark { request: Hash([3; 32]), ..mark }] {

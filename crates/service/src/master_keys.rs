@@ -189,14 +189,18 @@ impl Service {
         Ok(retired)
     }
 
-    /// Tries once more what has met a master key that was not known, if it is known now.
+    /// Tries once more what has met a master key that was not known: it is known then, or somebody else has
+    /// learnt of it meanwhile, or that fails.
     pub(crate) async fn with_master_keys<T, F>(&self, attempt: impl Fn() -> F + Send) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
         T: Send,
     {
         match attempt().await {
-            Err(Error::UnknownMasterKey) if self.learn_master_keys().await? => attempt().await,
+            Err(Error::UnknownMasterKey) => {
+                self.learn_master_keys().await?;
+                attempt().await
+            }
             outcome => outcome,
         }
     }
@@ -246,8 +250,12 @@ impl Service {
 /// it.
 pub async fn run(service: Arc<Service>) {
     loop {
-        if let Err(error) = service.learn_master_keys().await {
-            tracing::error!(%error, "the master keys could not be read; those known stay in use");
+        match service.learn_master_keys().await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("the master keys have changed"),
+            Err(error) => {
+                tracing::error!(%error, "the master keys could not be read; those known stay in use");
+            }
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }

@@ -93,15 +93,23 @@ pub(crate) fn next(
     }
 }
 
-/// Fails if another key is given than the one with this id.
-pub(crate) fn require_given(settings: &Settings, bound: &str) -> Result<()> {
-    let given = settings.master_key.as_ref().map(|given| parse(given, MASTER_KEY)).transpose()?;
-    match given {
-        Some(given) if given.id() != bound => bail!(
+/// Fails unless the key that is given, or in the file, is the one with this id: without it nothing could be
+/// opened any more, once the one before is retired.
+pub(crate) fn require(settings: &Settings, place: Place<'_>, bound: &str) -> Result<()> {
+    let path = match Key::of(settings, place)? {
+        Key::Given(given) if given.id() == bound => return Ok(()),
+        Key::Given(_) => bail!(
             "give the new master key in {MASTER_KEY}, here and to every server: with the old one none \
              can be started any more"
         ),
-        _ => Ok(()),
+        Key::InFile(path) => path,
+    };
+    match read_file(&path)? {
+        Some(key) if key.id() == bound => Ok(()),
+        _ => bail!(
+            "the new master key, with the id {bound}, is not in {}: put it there",
+            path.display()
+        ),
     }
 }
 

@@ -47,10 +47,11 @@ pub(crate) async fn rewrap(settings: &Settings) -> Result<()> {
 pub(crate) async fn retire(settings: &Settings, now: bool) -> Result<()> {
     let service = installation::attach(settings).await?;
     let (bound, replaced) = two(&service.master_keys().await?)?;
+    let place = settings.place();
+    master_key::adopt(settings, place, &bound)?;
     if replaced.is_some() {
-        master_key::require_given(settings, &bound)?;
+        master_key::require(settings, place, &bound)?;
     }
-    master_key::adopt(settings, settings.place(), &bound)?;
     let bar = progress::bar(0, "sealing anew");
     let retired = service.retire_master_key(now, progress::on(&bar)).await;
     bar.finish_and_clear();
