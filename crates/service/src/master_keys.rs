@@ -1,7 +1,7 @@
 //! The master keys: how one replaces another while servers run.
 //!
 //! The installation is bound to the new key first, and both keys are kept, each sealed under the other
-//! ([`MasterKeys`](tenantry_domain::sealing::MasterKeys)): a process learns the one that it was not given
+//! ([`MasterKeys`]): a process learns the one that it was not given
 //! when it meets something that is sealed under it, or by and by. Then everything is sealed anew. The old
 //! key opens something until it is retired, so until then servers can be started with either.
 

@@ -8,7 +8,7 @@ use tenantry_domain::id::CredentialId;
 use tenantry_domain::idempotency::Mark;
 use tenantry_domain::sealing::{MasterKeys, SealedFor, WrappedKey};
 use tenantry_store::posting::Deed;
-use tenantry_store::{Note, Resealed, Resealing, Seals, Shelf};
+use tenantry_store::{Found, Note, Resealed, Resealing, Seals, Shelf};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -98,14 +98,6 @@ fn read_master_keys(rows: &[Row]) -> Result<MasterKeys> {
     Ok(keys)
 }
 
-/// Something that is sealed, as it is found.
-struct Found {
-    sealed_for: SealedFor,
-    sealed: Sealed,
-    /// Up to where the shelf is gone through with it.
-    until: Shelf,
-}
-
 /// Nothing is locked to look at it, so what is sealed anew must be what was found.
 async fn seal_anew(
     session: &mut Session,
@@ -115,8 +107,7 @@ async fn seal_anew(
 ) -> Result<Resealed> {
     let [rows] = session.each([ask(shelf, limit)]).await?;
     let found: Vec<Found> = rows.iter().map(|row| read(shelf, row)).collect::<Result<_>>()?;
-    let is_full = u32::try_from(found.len()).is_ok_and(|found| found == limit);
-    let rest = found.last().map(|last| last.until).filter(|rest| is_full && *rest != shelf);
+    let rest = shelf.rest(&found, limit);
     let mut changes = Vec::new();
     for it in &found {
         if let Some(sealed) = reseal(&it.sealed_for, &it.sealed)? {

@@ -11,7 +11,7 @@ use tenantry_domain::idempotency::Mark;
 use tenantry_domain::ledger::Hash;
 use tenantry_domain::sealing::{MasterKeys, SealedFor, WrappedKey};
 use tenantry_store::posting::Deed;
-use tenantry_store::{Note, Resealed, Resealing, Seals, Shelf};
+use tenantry_store::{Found, Note, Resealed, Resealing, Seals, Shelf};
 
 use crate::SqliteStore;
 use crate::error::Result;
@@ -117,14 +117,6 @@ fn keep(connection: &Connection, keys: &MasterKeys) -> Result<()> {
     Ok(())
 }
 
-/// Something that is sealed, as it is found.
-struct Found {
-    sealed_for: SealedFor,
-    sealed: Sealed,
-    /// Up to where the shelf is gone through with it.
-    until: Shelf,
-}
-
 fn seal_anew(
     connection: &Connection,
     shelf: Shelf,
@@ -132,8 +124,7 @@ fn seal_anew(
     reseal: &Resealing,
 ) -> Result<Resealed> {
     let found = look(connection, shelf, limit)?;
-    let is_full = u32::try_from(found.len()).is_ok_and(|found| found == limit);
-    let rest = found.last().map(|last| last.until).filter(|rest| is_full && *rest != shelf);
+    let rest = shelf.rest(&found, limit);
     let mut count = 0;
     for it in found {
         if let Some(sealed) = reseal(&it.sealed_for, &it.sealed)? {

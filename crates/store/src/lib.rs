@@ -68,7 +68,7 @@ pub use crate::installation::Installation;
 pub use crate::purge::{Purge, Purged};
 pub use crate::realms::{RealmBy, Realms};
 pub use crate::recounts::{Pair, Recount, Recounts};
-pub use crate::seals::{Resealed, Resealing, Seals, Shelf};
+pub use crate::seals::{Found, Resealed, Resealing, Seals, Shelf};
 pub use crate::sign_ins::{Sessions, SignIns};
 
 /// A database, as the use cases see it.

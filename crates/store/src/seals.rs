@@ -27,6 +27,26 @@ pub enum Shelf {
     Answers(TenantId, Option<Hash>),
 }
 
+/// Something that is sealed, as a store finds it on a shelf.
+#[derive(Debug)]
+pub struct Found {
+    /// What it is sealed for.
+    pub sealed_for: SealedFor,
+    /// How it is sealed.
+    pub sealed: Sealed,
+    /// Up to where the shelf is gone through with it.
+    pub until: Shelf,
+}
+
+impl Shelf {
+    /// Where to go on after what was found, which is as much as was asked for unless that was the end. The
+    /// shelf of signing keys is short: it is gone through at once.
+    pub fn rest(self, found: &[Found], limit: u32) -> Option<Self> {
+        let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= limit);
+        found.last().map(|last| last.until).filter(|rest| is_full && *rest != self)
+    }
+}
+
 /// What has been gone through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resealed {
