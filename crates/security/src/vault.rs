@@ -97,7 +97,9 @@ impl Vault {
         let entropy = &*self.entropy;
         let before = ring.keys().map(|keys| next.wrap(entropy, keys, at));
         let after = std::iter::once_with(|| ring.bound.wrap(entropy, &next, at));
-        let wrapped = before.chain(after).collect::<Result<_>>()?;
+        let mut wrapped = before.chain(after).collect::<Result<Vec<_>>>()?;
+        // As a store tells them.
+        wrapped.sort_by(|one, other| (&one.key_id, &one.under).cmp(&(&other.key_id, &other.under)));
         Ok(MasterKeys { bound: Some(next.id), wrapped })
     }
 

@@ -84,7 +84,7 @@ impl Service {
     ) -> Result<Credential> {
         self.require_future("expiresAt", draft.expires_at)?;
         let id = CredentialId::generate(self.now(), self.entropy());
-        let secret = self.seal(access, id, &draft.secret)?;
+        let secret = self.seal(access, id, &draft.secret).await?;
         let new = NewCredential {
             id,
             integration_id: draft.integration_id,
@@ -141,7 +141,7 @@ impl Service {
             if stored.auth_type != secret.auth_type {
                 return Err(Error::internal("a secret is for another type of credential"));
             }
-            patch.secret = Some(self.seal(access, id, &secret)?);
+            patch.secret = Some(self.seal(access, id, &secret).await?);
         }
         self.store.update_credential(access, integration, id, patch).await
     }
@@ -178,12 +178,13 @@ impl Service {
         Ok(RevealedCredential { credential, secret: secret.ok_or_else(unopened)? })
     }
 
-    fn seal(
+    async fn seal(
         &self,
         access: &TenantAccess,
         id: CredentialId,
         secret: &CredentialSecret,
     ) -> Result<Sealed> {
+        self.know_master_key().await?;
         let parts: BTreeMap<_, _> =
             secret.parts.iter().map(|(part, text)| (part.as_str(), text.expose())).collect();
         let mut json = SecretBytes::default();

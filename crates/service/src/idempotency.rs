@@ -104,6 +104,7 @@ impl Service {
         claim: &Claim,
         making: impl Future<Output = Result<T>>,
     ) -> Result<OneAnswer> {
+        self.know_master_key().await?;
         let outcome = match self.store.check_mark(&claim.mark).await {
             Ok(()) => making.await,
             Err(error) => Err(error),

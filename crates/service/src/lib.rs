@@ -7,6 +7,7 @@
 //! [`Caller`]: tenantry_domain::access::Caller
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use tenantry_domain::clock::{Clock, Timestamp};
 use tenantry_domain::entropy::Entropy;
@@ -53,7 +54,9 @@ pub use crate::credentials::{CredentialDraft, CredentialSecret, RevealedCredenti
 pub use crate::idempotency::{Claim, OneAnswer};
 pub use crate::imports::{IMPORT_MAX, PROBLEMS_TOLD, UserImport};
 pub use crate::invitations::IssuedInvitation;
-pub use crate::master_keys::{MasterKeyPurpose, MasterKeyStanding, Rewrapped, RotationError};
+pub use crate::master_keys::{
+    MasterKeyPurpose, MasterKeyStanding, Progress, Rewrapped, RotationError,
+};
 pub use crate::oauth::{ClientProof, ClientToken, OauthError, ProvenClient};
 pub use crate::oauth_clients::{IssuedOauthClient, OauthClientDraft};
 pub use crate::sessions::SignedIn;
@@ -70,6 +73,8 @@ pub struct Service {
     reach: Reach,
     external: Registry,
     vault: Arc<Vault>,
+    /// When the master keys were last read, in milliseconds since 1970-01-01T00:00:00Z.
+    master_keys_read_at: AtomicI64,
     passwords: Passwords,
     rates: Rates,
     told: Told,
@@ -113,7 +118,8 @@ impl Service {
     /// Whether requests can be served now, and counted.
     pub async fn ready(&self) -> Result<()> {
         self.meter.check_open()?;
-        self.store.ping().await
+        self.store.ping().await?;
+        self.know_master_key().await
     }
 
     /// The instant, if it is to come.

@@ -5,6 +5,7 @@
 //! when it meets something that is sealed under it, or by and by. Then everything is sealed anew. The old
 //! key opens something until it is retired, so until then servers can be started with either.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,8 +24,12 @@ use crate::signing_keys::access;
 
 /// Things that are sealed anew in one transaction.
 const PAGE: u32 = 500;
+/// How long others have the store to themselves between two of them.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How often to look whether there is another master key.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
+/// For how long what was read of the master keys is good enough to seal something, in milliseconds.
+const STALE_MS: i64 = 30_000;
 /// How long after a rotation every process that runs knows of it: it has looked three times.
 const KNOWN_AFTER_MS: i64 = 60_000;
 
@@ -74,6 +79,17 @@ pub enum RotationError {
     Store(#[from] Error),
 }
 
+/// How far sealing anew has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// How many tenants are done.
+    pub tenants_done: u64,
+    /// How many there are.
+    pub tenants: u64,
+    /// How many things are sealed anew.
+    pub sealed: u64,
+}
+
 /// What was sealed anew.
 #[derive(Debug, Default)]
 pub struct Rewrapped {
@@ -116,7 +132,28 @@ impl Service {
     /// [`Error::UnknownMasterKey`] if this process can no longer know them: it was given a key that is
     /// retired.
     pub async fn learn_master_keys(&self) -> Result<bool> {
-        self.vault.learn(&self.store.master_keys().await?)
+        let now = self.now();
+        let is_new = self.vault.learn(&self.store.master_keys().await?)?;
+        self.master_keys_read_at.store(now.as_millis(), Ordering::Relaxed);
+        Ok(is_new)
+    }
+
+    /// Whoever seals something asks for this first. A process that was held up reads the master keys before
+    /// it goes on: what it seals under one that was retired meanwhile might open for nobody.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if this process can no longer know the master key.
+    pub(crate) async fn know_master_key(&self) -> Result<()> {
+        let since = self.now().as_millis() - self.master_keys_read_at.load(Ordering::Relaxed);
+        if (0..STALE_MS).contains(&since) {
+            return Ok(());
+        }
+        match self.learn_master_keys().await {
+            Err(Error::UnknownMasterKey) => {
+                Err(Error::Unavailable("the master key of this process is retired".to_owned()))
+            }
+            learnt => learnt.map(drop),
+        }
     }
 
     /// Binds the installation to another master key. The old one is good until it is retired.
@@ -138,26 +175,30 @@ impl Service {
     }
 
     /// Seals everything anew that is not sealed under the bound master key, tenant by tenant; `progress` is
-    /// told how many of how many tenants are done. Cut off, it goes on where it is called again.
+    /// told after each page. Cut off, it goes on where it is called again.
     ///
     /// # Errors
     /// What the store fails with.
-    pub async fn rewrap(&self, mut progress: impl FnMut(u64, u64) + Send) -> Result<Rewrapped> {
+    pub async fn rewrap(&self, mut progress: impl FnMut(Progress) + Send) -> Result<Rewrapped> {
         self.learn_master_keys().await?;
         let unopened = Arc::default();
+        let tenants = all_tenants(&*self.store).await?;
+        let mut at = Progress { tenants: tenants.len() as u64, ..Progress::default() };
+        let mut on_page = |tenants_done, sealed| {
+            at.tenants_done = tenants_done;
+            at.sealed += sealed;
+            progress(at);
+        };
+        let mut reseal =
+            async |done, shelf| self.reseal(shelf, &unopened, |sealed| on_page(done, sealed)).await;
         let mut rewrapped = Rewrapped {
-            signing_keys: self.reseal(Shelf::SigningKeys, &unopened).await?,
+            signing_keys: reseal(0, Shelf::SigningKeys).await?,
             ..Rewrapped::default()
         };
-        let tenants = all_tenants(&*self.store).await?;
-        let total = tenants.len() as u64;
         for (done, tenant) in (0..).zip(tenants) {
-            progress(done, total);
-            let shelf = Shelf::Credentials(tenant, None);
-            rewrapped.credentials += self.reseal(shelf, &unopened).await?;
-            rewrapped.answers += self.reseal(Shelf::Answers(tenant, None), &unopened).await?;
+            rewrapped.credentials += reseal(done, Shelf::Credentials(tenant, None)).await?;
+            rewrapped.answers += reseal(done + 1, Shelf::Answers(tenant, None)).await?;
         }
-        progress(total, total);
         rewrapped.unopened = std::mem::take(&mut *lock(&unopened));
         Ok(rewrapped)
     }
@@ -171,7 +212,7 @@ impl Service {
     pub async fn retire_master_key(
         &self,
         now: bool,
-        progress: impl FnMut(u64, u64) + Send,
+        progress: impl FnMut(Progress) + Send,
     ) -> Result<String, RotationError> {
         let stored = self.store.master_keys().await?;
         let wrapped = stored.succession().ok_or(RotationError::NothingToRetire)?;
@@ -225,7 +266,12 @@ impl Service {
     }
 
     /// Seals anew what is on a shelf; answers how many things that were.
-    async fn reseal(&self, shelf: Shelf, unopened: &Arc<Mutex<Vec<SealedFor>>>) -> Result<u64> {
+    async fn reseal(
+        &self,
+        shelf: Shelf,
+        unopened: &Arc<Mutex<Vec<SealedFor>>>,
+        mut on_page: impl FnMut(u64) + Send,
+    ) -> Result<u64> {
         let (vault, unopened) = (Arc::clone(&self.vault), Arc::clone(unopened));
         let reseal = Arc::new(move |sealed_for: &SealedFor, sealed: &Sealed| {
             let resealed = vault.reseal(sealed_for, sealed);
@@ -241,6 +287,11 @@ impl Service {
         while let Some(shelf) = rest {
             let resealed = self.store.reseal(shelf, PAGE, Arc::clone(&reseal) as _).await?;
             (count, rest) = (count + resealed.count, resealed.rest);
+            on_page(resealed.count);
+            if resealed.count > 0 && rest.is_some() {
+                // Others want to change something, too.
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         Ok(count)
     }

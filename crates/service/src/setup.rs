@@ -1,6 +1,7 @@
 //! Bringing the use cases up: the master key, the realm's signing keys, the meter.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use tenantry_domain::clock::Clock;
 use tenantry_domain::entropy::Entropy;
@@ -79,11 +80,19 @@ impl Service {
             Err(Error::UnknownMasterKey) => return Err(SetupError::WrongMasterKey { bound }),
             learnt => learnt?,
         };
-        let keys = first_keys(&*store, &vault, &*clock, &*entropy).await?;
+        let keys = match first_keys(&*store, &vault, &*clock, &*entropy).await {
+            // It was replaced just now.
+            Err(Error::UnknownMasterKey) => {
+                vault.learn(&store.master_keys().await?)?;
+                first_keys(&*store, &vault, &*clock, &*entropy).await?
+            }
+            keys => keys?,
+        };
         let realm =
             Realm::new(issuer, keys, Arc::clone(&clock), Arc::clone(&entropy), TOKEN_CACHE)?;
         let means = Means { fetch: Arc::new(Http::default()), clock: Arc::clone(&clock), reach };
         let external = Registry::new(Arc::clone(&store) as _, means, TOKEN_CACHE);
+        let master_keys_read_at = AtomicI64::new(clock.now().as_millis());
         let passwords = Passwords::new(Arc::clone(&entropy), PASSWORD_WORKERS, PASSWORD_QUEUE);
         let meter = Meter::start(Arc::clone(&store));
         let rates = Rates::new(Arc::clone(&clock));
@@ -96,6 +105,7 @@ impl Service {
             reach,
             external,
             vault,
+            master_keys_read_at,
             passwords,
             rates,
             told: Told::new(),

@@ -198,6 +198,7 @@ impl Service {
         keys: &[StoredSigningKey],
     ) -> Result<Option<String>> {
         let Some(newest) = keys.last() else { return Ok(None) };
+        self.know_master_key().await?;
         // It is the newest, whatever the clock says.
         let at = self.clock.now().max(newest.created_at.plus_millis(1));
         let key = SigningKey::generate(&*self.entropy, at)?;

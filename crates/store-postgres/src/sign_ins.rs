@@ -53,7 +53,7 @@ impl SignIns for PostgresStore {
     ) -> tenantry_domain::error::Result<Invitation> {
         change!(self, access, |books| {
             let user = users::get(&mut books.session, books.tenant, id).await?;
-            user.roles.check_grant(access)?;
+            user.reach().check_grant(access)?;
             if !user.status.may_set_password() {
                 return Err(Fault::from(Error::Conflict(Conflict::UserNotInvitable)));
             }

@@ -67,8 +67,26 @@ impl Seals for SqliteStore {
         limit: u32,
         reseal: Resealing,
     ) -> tenantry_domain::error::Result<Resealed> {
+        // Looked at beside the writer, which is asked only for what is to be written: so what is sealed anew
+        // must be what was found.
+        let look = move |connection: &Connection| look(connection, shelf, limit);
+        let found = self.read_long(look).await?;
+        let rest = shelf.rest(&found, limit);
+        let mut changes = Vec::new();
+        for it in found {
+            if let Some(sealed) = reseal(&it.sealed_for, &it.sealed)? {
+                changes.push((it, sealed));
+            }
+        }
+        if changes.is_empty() {
+            return Ok(Resealed { count: 0, rest });
+        }
         let work = move |connection: &Connection| {
-            seal_anew(connection, shelf, limit, &reseal).map(Outcome::Done)
+            let mut count = 0;
+            for (found, sealed) in &changes {
+                count += put(connection, found, sealed)? as u64;
+            }
+            Ok(Outcome::Done(Resealed { count, rest }))
         };
         self.write(Durability::Flushed, work).await
     }
@@ -117,24 +135,6 @@ fn keep(connection: &Connection, keys: &MasterKeys) -> Result<()> {
     Ok(())
 }
 
-fn seal_anew(
-    connection: &Connection,
-    shelf: Shelf,
-    limit: u32,
-    reseal: &Resealing,
-) -> Result<Resealed> {
-    let found = look(connection, shelf, limit)?;
-    let rest = shelf.rest(&found, limit);
-    let mut count = 0;
-    for it in found {
-        if let Some(sealed) = reseal(&it.sealed_for, &it.sealed)? {
-            put(connection, &it.sealed_for, &sealed)?;
-            count += 1;
-        }
-    }
-    Ok(Resealed { count, rest })
-}
-
 fn look(connection: &Connection, shelf: Shelf, limit: u32) -> Result<Vec<Found>> {
     let find = |sql, values: &[&dyn ToSql], read: &dyn Fn(&Row<'_>) -> rusqlite::Result<Found>| {
         sql::all(connection, sql, values, |row| read(row))
@@ -173,24 +173,30 @@ fn look(connection: &Connection, shelf: Shelf, limit: u32) -> Result<Vec<Found>>
     }
 }
 
-fn put(connection: &Connection, sealed_for: &SealedFor, Sealed(sealed): &Sealed) -> Result<()> {
-    match sealed_for {
+/// Answers how many rows that was.
+fn put(connection: &Connection, found: &Found, Sealed(sealed): &Sealed) -> Result<usize> {
+    let before = &found.sealed.0;
+    match &found.sealed_for {
         SealedFor::SigningKey(kid) => {
-            let sql = "UPDATE signing_keys SET sealed = ?2 WHERE kid = ?1";
-            sql::execute(connection, sql, params![kid, sealed])
+            let sql = "UPDATE signing_keys SET sealed = ?3 WHERE kid = ?1 AND sealed = ?2";
+            sql::execute(connection, sql, params![kid, before, sealed])
         }
         SealedFor::Credential(tenant, id) => {
-            let sql = "UPDATE credentials SET secret = ?3
-                 WHERE tenant_id = ?1 AND credential_id = ?2";
-            sql::execute(connection, sql, params![tenant_id(*tenant), Id(id.as_uuid()), sealed])
+            let sql = "UPDATE credentials SET secret = ?4
+                 WHERE tenant_id = ?1 AND credential_id = ?2 AND secret = ?3";
+            let (tenant, id) = (tenant_id(*tenant), Id(id.as_uuid()));
+            sql::execute(connection, sql, params![tenant, id, before, sealed])
         }
         SealedFor::Answer(mark) => {
-            let sql = "UPDATE idempotency_marks SET answer = ?3
-                 WHERE tenant_id = ?1 AND mark_id = ?2";
-            sql::execute(connection, sql, params![tenant_id(mark.tenant), mark.id.0, sealed])
+            let sql = "UPDATE idempotency_marks SET answer = ?4
+                 WHERE tenant_id = ?1 AND mark_id = ?2 AND answer = ?3";
+            sql::execute(
+                connection,
+                sql,
+                params![tenant_id(mark.tenant), mark.id.0, before, sealed],
+            )
         }
         // These are replaced all together.
         SealedFor::MasterKey(_) => Ok(0),
     }
-    .map(drop)
 }

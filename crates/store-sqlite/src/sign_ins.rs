@@ -54,7 +54,7 @@ impl SignIns for SqliteStore {
     ) -> tenantry_domain::error::Result<Invitation> {
         self.change(access, move |books, access| {
             let user = users::get(books.connection, books.tenant, id)?;
-            user.roles.check_grant(access)?;
+            user.reach().check_grant(access)?;
             if !user.status.may_set_password() {
                 return Err(Error::Conflict(Conflict::UserNotInvitable).into());
             }

@@ -67,7 +67,12 @@ pub(crate) fn next(
     settings: &Settings,
     place: Place<'_>,
     given: Option<MasterKey>,
+    known: &[String],
 ) -> Result<MasterKey> {
+    let is_known = |key: &MasterKey| known.contains(&key.id());
+    if let Some(given) = given.as_ref().filter(|given| is_known(given)) {
+        bail!("the next master key must be a new one, not {}", given.id());
+    }
     let Some(directory) = keeps_key(settings, place) else {
         return given.with_context(|| {
             format!(
@@ -77,7 +82,16 @@ pub(crate) fn next(
         });
     };
     let path = directory.join(NEXT_KEY_FILE);
-    match (given, read_file(&path)?) {
+    let kept = match read_file(&path)? {
+        Some(kept) if is_known(&kept) => {
+            // It is of a rotation that is over.
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+            None
+        }
+        kept => kept,
+    };
+    match (given, kept) {
         (None, Some(kept)) => Ok(kept),
         (None, None) => make_file(&path),
         (Some(given), Some(kept)) if given.id() == kept.id() => Ok(given),
@@ -120,12 +134,28 @@ pub(crate) fn adopt(settings: &Settings, place: Place<'_>, bound: &str) -> Resul
     match read_file(&next)? {
         Some(key) if key.id() == bound => {
             let path = directory.join(KEY_FILE);
-            std::fs::rename(&next, &path)
-                .and_then(|()| File::open(directory)?.sync_all())
-                .with_context(|| format!("cannot replace {}", path.display()))
+            replace(&path, &next).with_context(|| format!("cannot replace {}", path.display()))
         }
         _ => Ok(()),
     }
+}
+
+/// Puts a file in the place of another one, for whoever could read that.
+fn replace(path: &Path, by: &Path) -> std::io::Result<()> {
+    // It can be a link to where the key really is.
+    let path = path.canonicalize()?;
+    let before = path.metadata()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let made = by.metadata()?;
+        if (before.uid(), before.gid()) != (made.uid(), made.gid()) {
+            std::os::unix::fs::chown(by, Some(before.uid()), Some(before.gid()))?;
+        }
+    }
+    std::fs::set_permissions(by, before.permissions())?;
+    std::fs::rename(by, &path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// The data directory, if the master key is in it.

@@ -133,6 +133,8 @@ pub async fn nobody_lays_hands_on_who_can_be_more_elsewhere(f: &Fixture) {
     ] {
         assert_eq!(f.store.update_user(&access, id, patch).await.map(drop), denied());
     }
+    let invited = f.store.invite_user(&access, boss, SecretHash([7; 32])).await;
+    assert_eq!(invited.map(drop), denied());
     assert_eq!(f.store.delete_user(&access, boss).await.map(drop), denied());
     assert_eq!(f.store.erase_user(&access, boss).await.map(drop), denied());
     assert_eq!(f.entries(platform).await, before);

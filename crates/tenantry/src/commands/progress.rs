@@ -8,11 +8,3 @@ pub(crate) fn bar(steps: u64, what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed}");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what)
 }
-
-/// Has the bar show how many of how many steps are done.
-pub(crate) fn on(bar: &ProgressBar) -> impl FnMut(u64, u64) + Send {
-    |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    }
-}

@@ -1,13 +1,16 @@
 //! `vault`: the master keys that secrets are sealed under.
 
 use anyhow::{Result, anyhow, bail};
+use indicatif::ProgressBar;
 use tenantry_domain::sealing::SealedFor;
-use tenantry_service::{MasterKeyPurpose, MasterKeyStanding, RotationError};
+use tenantry_service::{MasterKeyPurpose, MasterKeyStanding, Progress, RotationError, Service};
 
 use super::{print, progress, table};
 use crate::config::Settings;
 use crate::{installation, master_key};
 
+/// What a bar says.
+const SEALING: &str = "sealing anew";
 /// How many secrets that do not open are named.
 const NAMED: usize = 10;
 
@@ -15,31 +18,23 @@ const NAMED: usize = 10;
 pub(crate) async fn rewrap(settings: &Settings) -> Result<()> {
     let (place, given) = (settings.place(), master_key::given_next(settings)?);
     let service = installation::attach(settings).await?;
-    let (mut bound, replaced) = two(&service.master_keys().await?)?;
+    let keys = service.master_keys().await?;
+    let (mut bound, replaced) = two(&keys)?;
     match (replaced, given) {
         (Some(replaced), Some(given)) if given.id() != bound => {
             return Err(RotationError::UnderWay(replaced).into());
         }
         (Some(_), _) => {}
         (None, given) => {
-            let next = master_key::next(settings, place, given)?;
+            let known: Vec<_> = keys.into_iter().map(|key| key.id).collect();
+            let next = master_key::next(settings, place, given, &known)?;
             bound = next.id();
             service.rotate_master_key(next).await?;
         }
     }
     master_key::adopt(settings, place, &bound)?;
     print(&format!("the master key is {bound}; the one before is good until it is retired\n"))?;
-    let bar = progress::bar(0, "sealing anew");
-    let rewrapped = service.rewrap(progress::on(&bar)).await;
-    bar.finish_and_clear();
-    let rewrapped = rewrapped?;
-    print(&format!(
-        "sealed anew: {} signing keys, {} credentials, {} kept answers\n",
-        rewrapped.signing_keys, rewrapped.credentials, rewrapped.answers
-    ))?;
-    if !rewrapped.unopened.is_empty() {
-        return Err(not_opened(&rewrapped.unopened));
-    }
+    reseal(&service).await?;
     print("once every server is started with the new key, run `tenantry vault retire`\n")
 }
 
@@ -52,10 +47,15 @@ pub(crate) async fn retire(settings: &Settings, now: bool) -> Result<()> {
     if replaced.is_some() {
         master_key::require(settings, place, &bound)?;
     }
-    let bar = progress::bar(0, "sealing anew");
-    let retired = service.retire_master_key(now, progress::on(&bar)).await;
+    let bar = progress::bar(0, SEALING);
+    let retired = service.retire_master_key(now, shown_on(&bar)).await;
     bar.finish_and_clear();
     match retired {
+        Err(RotationError::NothingToRetire) => {
+            print("no master key is being replaced\n")?;
+            // A server that was held up can have sealed something under the one before.
+            reseal(&service).await
+        }
         Ok(retired) => print(&format!("retired {retired}: it opens nothing any more\n")),
         Err(RotationError::Unopened(unopened)) => Err(not_opened(&unopened)),
         Err(error) => Err(error.into()),
@@ -75,6 +75,27 @@ pub(crate) async fn list(settings: &Settings) -> Result<()> {
         rows.push([key.id, purpose]);
     }
     print(&table::render(&rows))
+}
+
+/// Seals everything anew that is not sealed under the bound key, and says how much that was.
+async fn reseal(service: &Service) -> Result<()> {
+    let bar = progress::bar(0, SEALING);
+    let rewrapped = service.rewrap(shown_on(&bar)).await;
+    bar.finish_and_clear();
+    let rewrapped = rewrapped?;
+    print(&format!(
+        "sealed anew: {} signing keys, {} credentials, {} kept answers\n",
+        rewrapped.signing_keys, rewrapped.credentials, rewrapped.answers
+    ))?;
+    if rewrapped.unopened.is_empty() { Ok(()) } else { Err(not_opened(&rewrapped.unopened)) }
+}
+
+fn shown_on(bar: &ProgressBar) -> impl FnMut(Progress) + Send {
+    |Progress { tenants_done, tenants, sealed }| {
+        bar.set_length(tenants);
+        bar.set_position(tenants_done);
+        bar.set_message(format!("{SEALING}, {sealed} so far"));
+    }
 }
 
 /// The ids of the key that seals, and of the one that it replaces, if it does.
