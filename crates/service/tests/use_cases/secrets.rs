@@ -20,6 +20,26 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
+pub(crate) fn integration() -> IntegrationId {
+    IntegrationId::parse("github").unwrap()
+}
+
+/// A credential with this secret.
+pub(crate) fn credential(secret: &str) -> CredentialDraft {
+    let parts = vec![(SecretPart::AccessToken, SecretText::new(secret.to_owned()))];
+    CredentialDraft {
+        integration_id: integration(),
+        credential_name: name("deploy"),
+        description: None,
+        scopes: Vec::new(),
+        token_endpoint: None,
+        authorization_endpoint: None,
+        metadata: serde_json::Map::new(),
+        expires_at: None,
+        secret: CredentialSecret::new(AuthType::BearerToken, parts).unwrap(),
+    }
+}
+
 #[tokio::test]
 async fn no_secret_is_in_debug_output() {
     let app = TestApp::start().await;
@@ -58,18 +78,7 @@ async fn no_secret_is_in_debug_output() {
     let client = app.service.create_oauth_client(&access, client).await.unwrap();
     let client_secret = client.secret.clone().unwrap();
     let vaulted = "third-party-token-0123456789";
-    let parts = vec![(SecretPart::AccessToken, SecretText::new(vaulted.to_owned()))];
-    let credential = CredentialDraft {
-        integration_id: IntegrationId::parse("github").unwrap(),
-        credential_name: name("deploy"),
-        description: None,
-        scopes: Vec::new(),
-        token_endpoint: None,
-        authorization_endpoint: None,
-        metadata: serde_json::Map::new(),
-        expires_at: None,
-        secret: CredentialSecret::new(AuthType::BearerToken, parts).unwrap(),
-    };
+    let credential = credential(vaulted);
     assert!(!format!("{credential:?}").contains(vaulted));
     let credential = app.service.create_credential(&access, credential).await.unwrap();
     let revealed = app
