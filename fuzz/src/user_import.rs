@@ -100,9 +100,10 @@ fn lines_are_alone<'a>(
 
 /// The same for CSV, where no cell goes on in the next line and no line ends within itself.
 fn csv_lines_are_alone(input: &[u8], whole: &Result<Vec<Row>, Vec<LineError>>) {
-    // The library takes a second mark for one as well.
-    let strip = |text| <[u8]>::strip_prefix(text, b"\xef\xbb\xbf").unwrap_or(text);
-    let text = strip(strip(input));
+    let mut text = input;
+    while let Some(rest) = text.strip_prefix(b"\xef\xbb\xbf") {
+        text = rest;
+    }
     if text.contains(&b'"') || text.contains(&b'\r') {
         return;
     }

@@ -21,10 +21,9 @@ const SEEDS: &str = "fuzz/seeds";
 const FOUND: &str = "target/fuzz-targets";
 /// What the compiler is called by, for the workspace's own crates.
 const WRAPPER: &str = "fuzz/instrumented";
-/// How many inputs each is given: the same ones every time.
+/// How many inputs each is given. They begin alike every time, and part where hash tables, which every
+/// process seeds anew, make a target take another way.
 const RUNS: u32 = 200_000;
-/// When an attack ends that has not given all of them, in seconds.
-const AT_MOST: u32 = 60;
 
 /// Attacks all of them with as many inputs as there is time for in tests.
 pub(super) fn attack_all() -> Result<()> {
@@ -37,8 +36,7 @@ pub(super) fn attack_all() -> Result<()> {
                 .with_context(|| format!("cannot remove {}", found.display()))?;
         }
         let mut attack = attack(&target)?;
-        let bounds = ["seed=1", &format!("runs={RUNS}"), &format!("max_total_time={AT_MOST}")];
-        attack.args(bounds.map(|bound| format!("-{bound}")));
+        attack.args(["-reload=0", "-seed=1", &format!("-runs={RUNS}")]);
         attacks.push(attack);
     }
     super::all_at_once(attacks)

@@ -119,7 +119,7 @@ fn read_line(text: &Bytes, line: &[u8]) -> Result<Members, String> {
 
 fn parse_csv(text: &[u8]) -> UserImport {
     let mut import = UserImport::new("externalSubject");
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = without_mark(text);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut lines = LineCounter { text, line: 1, at: 0 };
     let mut record = csv::ByteRecord::new();
@@ -157,6 +157,15 @@ fn parse_csv(text: &[u8]) -> UserImport {
         import.problem(1, LINE, "must be a header that names the columns");
     }
     import
+}
+
+/// Without the mark that spreadsheets begin UTF-8 with, however often it is there: what is left of it, the
+/// library would skip, and positions would be of another text.
+fn without_mark(mut text: &[u8]) -> &[u8] {
+    while let Some(rest) = text.strip_prefix(b"\xef\xbb\xbf") {
+        text = rest;
+    }
+    text
 }
 
 /// Whether quotes stand around whole cells alone, and every one is closed: the library takes others as

@@ -169,6 +169,8 @@ async fn a_csv_file_has_a_header() {
         ("name\nAnn\n", vec!["1 email"]),
         ("email,name,email\na@example.com,,\n", vec!["1 email"]),
         ("Email\na@example.com\n", vec!["1 Email", "1 email"]),
+        // What two spreadsheets have marked as UTF-8, one after the other.
+        ("\u{feff}\u{feff}\n\nEmail\n", vec!["3 Email", "3 email"]),
     ] {
         let refused = import(&app, tenant, CSV, csv).await.expect(422);
         assert_eq!(problems(&refused), wrong, "{csv:?}");
