@@ -18,7 +18,7 @@ use crate::provider::Provider;
 use crate::templates::Templates;
 use crate::wrk::{self, Round};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 const SECONDS: u32 = 3;
 const USERS: u64 = 100;
 const SERVE: [&str; 6] =
