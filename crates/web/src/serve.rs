@@ -67,9 +67,10 @@ async fn accept(
             held = Some((stream, peer));
             pause_until = Some(Instant::now() + PAUSE);
         }
+        let ready = held.is_none() && pause_until.is_none() && connections.have_made_room();
         tokio::select! {
             () = &mut shutdown => return,
-            accepted = listener.accept(), if held.is_none() && pause_until.is_none() => {
+            accepted = listener.accept(), if ready => {
                 match accepted {
                     Ok(accepted) => held = Some(accepted),
                     Err(error) if is_the_peers(&error) => {}

@@ -37,6 +37,21 @@ async fn fewer_files_than_connections() {
     target.stop_silently().await;
 }
 
+/// However fast they come.
+#[tokio::test]
+async fn who_made_room_for_others_has_ended_before_many_more_are_taken() {
+    const MOST: usize = 72;
+    let target = Target::start(&format!("--max-connections {MOST} --log warn"));
+    target.serves_others().await;
+    target.server.leave_room_for(MOST + 32);
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(target.connect().await);
+    }
+    target.serves_others().await;
+    target.stop_silently().await;
+}
+
 /// A request that makes a tenant, without its body: it is under way once the server asks for that.
 async fn begin(target: &Target, body: &str) -> TcpStream {
     let mut stream = target.connect().await;

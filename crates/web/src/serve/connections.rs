@@ -28,6 +28,8 @@ use crate::config::Limits;
 const WINDOW: u32 = 256 * 1024;
 /// How long a connection that was told to end may be without a request: it has only to say goodbye.
 const TOLD: u32 = 2; // seconds
+/// How many that made room for others may be ending while another is taken.
+const ENDING: usize = 16;
 
 /// The open connections.
 #[derive(Debug)]
@@ -69,6 +71,12 @@ impl Connections {
             open: HashMap::new(),
             tasks: JoinSet::new(),
         }
+    }
+
+    /// Whether no more than a few of those that made room for others have yet to end: each has its file
+    /// until then, and connections can be taken faster than that.
+    pub(super) fn have_made_room(&self) -> bool {
+        self.tasks.len() <= self.open.len() + ENDING
     }
 
     /// Serves a new connection. If there are too many, others make room for it.
