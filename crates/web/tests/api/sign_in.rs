@@ -52,10 +52,13 @@ impl Fixture {
         self.user(json!({"email": ANN, "password": RIGHT, "roles": roles})).await
     }
 
-    async fn set_status(&self, id: &str, status: &str) {
+    async fn patch(&self, id: &str, patch: Value) {
         let path = format!("{}/{id}", self.users());
-        let patch = json!({"status": status});
         self.request("PATCH", &path).json(&patch).send().await.expect(200);
+    }
+
+    async fn set_status(&self, id: &str, status: &str) {
+        self.patch(id, json!({"status": status})).await;
     }
 
     async fn post(&self, path: &str, body: Value) -> Answer {
@@ -499,6 +502,22 @@ async fn an_invitation_has_its_time_and_lets_nobody_around_an_administrator() {
     let less = Bearer { role: Role::TenantAdmin, ..Bearer::SUPER_ADMIN };
     f.app.request_by(less, "POST", &path).send().await.expect(403);
     f.app.request_by(Bearer::SUPER_ADMIN, "POST", &path).send().await.expect(201);
+    f.app.stop().await;
+}
+
+#[tokio::test]
+async fn who_was_trusted_with_users_gets_no_token_for_what_one_of_them_becomes() {
+    let f = Fixture::new().await;
+    let id = f.user(json!({"email": ANN})).await;
+    let early = f.invite(&id).await.expect(201).data()["token"].clone();
+    f.patch(&id, json!({"name": "Ann"})).await;
+    f.patch(&id, json!({"roles": ["tenant_admin"]})).await;
+    f.set_password(&early, WRONG).await.expect(401);
+    f.login(ANN, WRONG).await.expect(401);
+    let token = f.invite(&id).await.expect(201).data()["token"].clone();
+    f.patch(&id, json!({"name": "Ann of Acme"})).await;
+    f.set_password(&token, RIGHT).await.expect(200);
+    f.login(ANN, RIGHT).await.expect(200);
     f.app.stop().await;
 }
 
