@@ -1,5 +1,8 @@
 //! `cargo xtask test`: every test, and before them what they need from the system.
 
+use std::process::Command;
+use std::thread;
+
 use anyhow::Result;
 
 use crate::step::{self, command};
@@ -23,10 +26,19 @@ pub(crate) fn run() -> Result<()> {
     packages::need_cpp()?;
     // A test takes tokens of a real provider.
     provider::install()?;
-    step::run(&mut command("cargo", &["test", "--workspace", "--locked"]))?;
+    step::run(&mut tests(&[])?)?;
     // Of the whole workspace, as above, so that nothing is built anew with features of its own.
-    let mut api = command("cargo", &["test", "--workspace", "--locked", "--test", "api", "--"]);
+    let mut api = tests(&["--test", "api", "--"])?;
     api.args(NOT_ON_POSTGRES.iter().flat_map(|file| ["--skip".to_owned(), format!("{file}::")]));
     step::run(api.env("TENANTRY_TEST_STORE", "postgres"))?;
     fuzz::run(&[])
+}
+
+/// Runs tests: twice as many at once as there are cores, since most of them wait for a disk, a database or
+/// another process.
+fn tests(which: &[&str]) -> Result<Command> {
+    let mut tests = command("cargo", &["test", "--workspace", "--locked"]);
+    let threads = 2 * thread::available_parallelism()?.get();
+    tests.args(which).env("RUST_TEST_THREADS", threads.to_string());
+    Ok(tests)
 }
