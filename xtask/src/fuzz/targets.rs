@@ -36,6 +36,7 @@ pub(super) fn attack_all() -> Result<()> {
                 .with_context(|| format!("cannot remove {}", found.display()))?;
         }
         let mut attack = attack(&target)?;
+        // It would read what it has found once more, by the clock.
         attack.args(["-reload=0", "-seed=1", &format!("-runs={RUNS}")]);
         attacks.push(attack);
     }

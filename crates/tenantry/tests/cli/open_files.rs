@@ -28,10 +28,7 @@ async fn fewer_files_than_connections() {
     let server = Server::start(command.env("TENANTRY_LOG", "warn"));
     let token = directory.operator();
     let target = Target { directory, server, token };
-    let mut idle = Vec::new();
-    for _ in 0..400 {
-        idle.push(target.connect().await);
-    }
+    let _crowd = crowd(&target).await;
     target.serves_others().await;
     assert!(target.server.metric("tenantry_connections").await <= 72);
     target.stop_silently().await;
@@ -44,12 +41,18 @@ async fn who_made_room_for_others_has_ended_before_many_more_are_taken() {
     let target = Target::start(&format!("--max-connections {MOST} --log warn"));
     target.serves_others().await;
     target.server.leave_room_for(MOST + 32);
-    let mut idle = Vec::new();
-    for _ in 0..400 {
-        idle.push(target.connect().await);
-    }
+    let _crowd = crowd(&target).await;
     target.serves_others().await;
     target.stop_silently().await;
+}
+
+/// More connections than there is room for, one right after the other and none with a request.
+async fn crowd(target: &Target) -> Vec<TcpStream> {
+    let mut crowd = Vec::new();
+    for _ in 0..400 {
+        crowd.push(target.connect().await);
+    }
+    crowd
 }
 
 /// A request that makes a tenant, without its body: it is under way once the server asks for that.

@@ -506,7 +506,7 @@ async fn an_invitation_has_its_time_and_lets_nobody_around_an_administrator() {
 }
 
 #[tokio::test]
-async fn who_was_trusted_with_users_gets_no_token_for_what_one_of_them_becomes() {
+async fn a_one_time_token_ends_with_the_roles_it_was_made_for() {
     let f = Fixture::new().await;
     let id = f.user(json!({"email": ANN})).await;
     let early = f.invite(&id).await.expect(201).data()["token"].clone();
